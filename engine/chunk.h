@@ -1,0 +1,70 @@
+/* The message that flows through the stages: one piece of a request.
+ *
+ *   FREE -> READY -> IN_READ -> READ -> IN_COPY -> COPIED -> FREE      (read)
+ *   a write from a GPU buffer goes round twice: first down to staging, then to the disk
+ *
+ * Whoever popped a chunk from a ring owns it until the push into the next. Errors travel forward in
+ * it; only the complete stage ends anything. */
+#ifndef ENGINE_CHUNK_H
+#define ENGINE_CHUNK_H
+
+#include "engine/base.h"
+
+struct request;
+
+enum chunk_kind {
+    CHUNK_READ,         /* disk -> memory (-> destination) */
+    CHUNK_DOWNLOAD,     /* first lap of a write from a GPU buffer: buffer -> staging */
+    CHUNK_WRITE,        /* memory -> disk */
+    CHUNK_SIGNAL,       /* no data: a semaphore signal in its place in the order */
+};
+
+enum chunk_state {
+    CHUNK_FREE = 0,
+    CHUNK_READY,   /* submit -> read */
+    CHUNK_IN_READ, /* read owns it, the kernel may own its memory */
+    CHUNK_DONE_READ,
+    CHUNK_IN_COPY,
+    CHUNK_DONE_COPY,
+};
+
+#define CHUNK_NO_ARENA UINT32_MAX
+
+struct chunk {
+    struct request *request;
+    uint8_t *memory;          /* what the disk reads into or writes from */
+    union {
+        uint64_t file_offset; /* of memory[0]; until the copy is submitted */
+        uint64_t ticket;      /* of the GPU submission; after that */
+    };
+    uint64_t request_offset;  /* of the first payload byte, in the request */
+    uint32_t io_bytes;        /* bytes from file_offset on to transfer, alignment included */
+    uint32_t io_done;         /* of these, how many are done */
+    uint32_t payload_bytes;   /* after the read stage: bytes that came (short only if allowed) */
+    uint32_t arena_unit;      /* first unit of the staging run, or CHUNK_NO_ARENA */
+    uint8_t state;            /* enum chunk_state */
+    uint8_t kind;             /* enum chunk_kind */
+    uint8_t status;           /* enum ds_status; != DS_STATUS_OK: later stages skip their work */
+    uint8_t direct;           /* the disk transfer uses the file's O_DIRECT descriptor */
+    int32_t error;            /* -errno, or the VkResult for DEVICE_LOST and VULKAN_ERROR */
+    uint64_t entered_ns;      /* when it entered the stage it is in */
+};
+
+_Static_assert(sizeof(struct chunk) == CACHE_LINE, "a chunk is one cache line");
+
+static inline void chunk_advance(struct chunk *chunk, enum chunk_state from, enum chunk_state to)
+{
+    DS_ASSERT(chunk->state == from);
+    chunk->state = (uint8_t)to;
+}
+
+/* chunk_fail keeps the first error. */
+static inline void chunk_fail(struct chunk *chunk, enum ds_status status, int32_t error)
+{
+    if (chunk->status == DS_STATUS_OK) {
+        chunk->status = (uint8_t)status;
+        chunk->error = error;
+    }
+}
+
+#endif

@@ -1,0 +1,43 @@
+/* A slot of a queue: the request that was enqueued into it, and its progress. */
+#ifndef ENGINE_REQUEST_H
+#define ENGINE_REQUEST_H
+
+#include "engine/base.h"
+
+struct ds_file;
+struct ds_queue;
+
+enum request_kind { REQUEST_READ, REQUEST_WRITE, REQUEST_SIGNAL };
+
+struct request {
+    /* Written by the producer, constant from the publication on. */
+    uint64_t offset;     /* in the file */
+    uint64_t size;
+    uint8_t *host;       /* destination or source in host memory, or NULL */
+    uint64_t gpu_buffer; /* VkBuffer; SIGNAL: VkSemaphore */
+    uint64_t gpu_offset; /* SIGNAL: value */
+    uint64_t user_data;
+    struct ds_file *file;
+    struct ds_queue *queue;
+
+    uint64_t enqueued_ns;
+    uint32_t next;       /* free list link: index of a slot, or REQUEST_NONE */
+    int32_t fd;          /* used when file is NULL */
+    uint8_t kind;        /* enum request_kind */
+    uint8_t flags;       /* enum ds_request_flags */
+    uint8_t fd_direct;   /* fd was opened with O_DIRECT */
+    uint8_t status;      /* enum ds_status, of the first failed chunk; complete stage */
+    int32_t error;       /* as in struct chunk; complete stage */
+
+    uint32_t chunks_total; /* submit stage, before the first chunk is pushed */
+    uint32_t chunks_done;  /* complete stage */
+    uint64_t bytes_done;   /* complete stage */
+    uint32_t epoch;        /* signals enqueued before it; submit stage */
+    uint32_t padding;
+};
+
+#define REQUEST_NONE UINT32_MAX
+
+_Static_assert(sizeof(struct request) == 2 * CACHE_LINE, "a slot is two cache lines");
+
+#endif

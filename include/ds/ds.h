@@ -1,0 +1,12 @@
+/* ds/ds.h - everything but the Vulkan back end (ds/vulkan.h) and the jemalloc table (ds/jemalloc.h),
+ * which need those packages' headers. */
+#ifndef DS_DS_H
+#define DS_DS_H
+
+#include <ds/base.h>
+#include <ds/counters.h>
+#include <ds/engine.h>
+#include <ds/file.h>
+#include <ds/queue.h>
+
+#endif

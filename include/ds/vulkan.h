@@ -1,0 +1,161 @@
+/* ds/vulkan.h - the Vulkan back end: how staged bytes reach VkBuffers.
+ *
+ * The only header with Vulkan types. Either the host lends its objects (nothing lent is ever
+ * destroyed, waited idle or otherwise changed), or the back end makes its own device.
+ */
+#ifndef DS_VULKAN_H
+#define DS_VULKAN_H
+
+#include <ds/engine.h>
+
+#include <vulkan/vulkan_core.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ds_vulkan_backend;
+
+enum ds_vulkan_queue_mode {
+    DS_VULKAN_QUEUE_AUTO = 0,      /* LOCKED when lock_queue is set, else EXCLUSIVE */
+    DS_VULKAN_QUEUE_EXCLUSIVE = 1, /* nobody else uses the VkQueue */
+    DS_VULKAN_QUEUE_LOCKED = 2,    /* lock_queue and unlock_queue surround every use */
+    DS_VULKAN_QUEUE_MANUAL = 3,    /* the caller drives the copy stage: collect, then submit */
+};
+
+enum ds_vulkan_staging {
+    DS_VULKAN_STAGING_AUTO = 0,     /* IMPORT where the device allows it, else ALLOCATE */
+    DS_VULKAN_STAGING_ALLOCATE = 1, /* host-visible memory of the driver's */
+    DS_VULKAN_STAGING_IMPORT = 2,   /* our pages, through VK_EXT_external_memory_host */
+};
+
+struct ds_vulkan_backend_config {
+    uint32_t struct_size;
+
+    /* Borrowed objects: all of instance..queue and get_instance_proc_addr, or none of them. They
+     * must outlive the back end. The device needs the timelineSemaphore feature; get_device_proc_addr
+     * NULL = asked from get_instance_proc_addr. */
+    uint32_t queue_family;
+    VkInstance instance;
+    VkPhysicalDevice physical_device;
+    VkDevice device;
+    VkQueue queue; /* of queue_family, which has TRANSFER, COMPUTE or GRAPHICS */
+    PFN_vkGetInstanceProcAddr get_instance_proc_addr;
+    PFN_vkGetDeviceProcAddr get_device_proc_addr;
+
+    /* Called around every vkQueueSubmit on `queue`, by the thread of the copy stage. */
+    void (*lock_queue)(void *ctx);
+    void (*unlock_queue)(void *ctx);
+    void *lock_ctx;
+    enum ds_vulkan_queue_mode queue_mode;
+
+    enum ds_vulkan_staging staging;
+    /* Borrowed device: VK_EXT_external_memory_host was enabled at its creation. */
+    bool has_external_memory_host;
+
+    /* Own device: take the first whose name contains this string. NULL = the best: discrete,
+     * integrated, virtual, then software. */
+    const char *device_name;
+
+    /* GPU submissions in flight at once. 0 = 4. Range 1..16. */
+    uint32_t batches_max;
+    /* Copy regions in one submission. 0 = 1024. Range 1..65536. */
+    uint32_t batch_regions_max;
+
+    const struct ds_allocator *allocator; /* NULL = malloc. Copied. */
+    ds_log_fn log;
+    void *log_ctx;
+
+    const void *next; /* reserved, NULL */
+};
+
+#ifndef __cplusplus
+#define ds_vulkan_backend_config(...)                                                              \
+    (&(const struct ds_vulkan_backend_config){                                                     \
+        .struct_size = sizeof(struct ds_vulkan_backend_config), __VA_ARGS__})
+#endif
+
+/* ds_vulkan_backend_create prepares a back end for one engine. config NULL = own device. On 0 the
+ * caller owns *backend.
+ *   -EINVAL   a field is out of range, some but not all borrowed objects are given, LOCKED without
+ *             both callbacks, or the family cannot copy
+ *   -ENODEV   own device: no Vulkan loader (libvulkan.so.1), no driver, or no device that matches
+ *   -ENOTSUP  the device lacks timeline semaphores, or STAGING_IMPORT lacks its extension
+ *   -ENOMEM   host or device memory
+ *   -EIO      another Vulkan call failed; its name and VkResult are logged
+ * Thread-safety: any thread. */
+DS_API int ds_vulkan_backend_create(const struct ds_vulkan_backend_config *config,
+                                    struct ds_vulkan_backend **backend);
+
+/* ds_vulkan_backend_destroy frees it and sets *backend to NULL. Its engine must be gone (asserted),
+ * and for an own device so must all that the caller made on it. A NULL *backend is ignored. */
+DS_API void ds_vulkan_backend_destroy(struct ds_vulkan_backend **backend);
+
+struct ds_vulkan_info {
+    uint32_t struct_size;
+    bool own_device;
+    bool unified_memory;   /* integrated or software: device memory is host memory */
+    bool transfer_queue;   /* the queue's family has TRANSFER without GRAPHICS or COMPUTE */
+    bool can_import_host;  /* VK_EXT_external_memory_host is usable */
+    VkInstance instance;
+    VkPhysicalDevice physical_device;
+    VkDevice device;
+    VkQueue queue;         /* copies are submitted here */
+    uint32_t queue_family;
+    /* Own device: a queue with COMPUTE for the caller, in app_queue_family. Where the device has
+     * only one queue this is `queue`, and the caller surrounds its use with
+     * ds_vulkan_queue_lock/unlock. Borrowed: VK_NULL_HANDLE. */
+    uint32_t app_queue_family;
+    VkQueue app_queue;
+    PFN_vkGetInstanceProcAddr get_instance_proc_addr;
+    VkPhysicalDeviceType device_type;
+    const char *device_name; /* lives as long as the back end */
+};
+
+/* ds_vulkan_backend_get_info fills *info up to info->struct_size. -EINVAL: struct_size is 0. */
+DS_API int ds_vulkan_backend_get_info(const struct ds_vulkan_backend *backend,
+                                      struct ds_vulkan_info *info);
+
+/* ds_vulkan_queue_lock keeps the copy stage from using `queue` until ds_vulkan_queue_unlock, by the
+ * same thread. Own device or LOCKED mode only (a no-op in others). Hold it for one vkQueueSubmit. */
+DS_API void ds_vulkan_queue_lock(struct ds_vulkan_backend *backend);
+DS_API void ds_vulkan_queue_unlock(struct ds_vulkan_backend *backend);
+
+/* Buffers as destination need VK_BUFFER_USAGE_TRANSFER_DST_BIT, as source TRANSFER_SRC_BIT, and
+ * queue_family among their families (VK_SHARING_MODE_CONCURRENT, or exclusively owned by it). A
+ * submission ends with a barrier that makes its writes visible to all later commands of the queue;
+ * another queue waits for a signal entry. */
+static inline uint64_t ds_vulkan_buffer(VkBuffer buffer)
+{
+    return (uint64_t)buffer;
+}
+
+static inline uint64_t ds_vulkan_semaphore(VkSemaphore semaphore)
+{
+    return (uint64_t)semaphore;
+}
+
+/* The three calls of DS_VULKAN_QUEUE_MANUAL, in which no engine thread touches the VkQueue:
+ *
+ *   copy thread:    collect -> (take your queue lock) -> submit -> (release it)
+ *   other threads:  ds_queue_wait / ds_queue_poll as ever
+ *
+ * ds_vulkan_collect records what has been read, and returns the number of submissions that are ready.
+ * When there is none it waits for one, at most timeout_ns. -EINVAL: not MANUAL mode.
+ * Thread-safety: one thread at a time. Takes no lock of the caller's and makes no vkQueue call. */
+DS_API int ds_vulkan_collect(struct ds_engine *engine, uint64_t timeout_ns);
+
+/* ds_vulkan_submit hands all ready submissions to vkQueueSubmit on the calling thread, and returns
+ * their number. Never waits. A failure fails the requests concerned, with status DEVICE_LOST or
+ * VULKAN_ERROR; the return value still counts them. -EINVAL: not MANUAL mode.
+ * Thread-safety: one thread at a time, which may be another than collect's. */
+DS_API int ds_vulkan_submit(struct ds_engine *engine);
+
+/* ds_vulkan_interrupt makes the present or the next ds_vulkan_collect return at once (with 0 when
+ * nothing is ready). For shutdown. Thread-safety: any thread. */
+DS_API void ds_vulkan_interrupt(struct ds_engine *engine);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,104 @@
+/* The read stage: keeps up to io_depth_max transfers in the kernel.
+ *
+ * Owns: a read back end. In: chunks READY. Out: chunks DONE_READ, with an error set or not.
+ * Bounded by: the back end's depth. There is one read stage for each read lane. */
+#ifndef STAGES_READ_H
+#define STAGES_READ_H
+
+#include "engine/chunk.h"
+#include "engine/event.h"
+#include "engine/file.h"
+#include "engine/ring.h"
+#include "engine/staging.h"
+#include "engine/worker.h"
+
+/* One transfer that ended: result = bytes or -errno, as the syscall gives it. */
+struct read_completion {
+    struct chunk *chunk;
+    int64_t result;
+};
+
+struct read_backend_config {
+    const struct host *host;
+    const struct staging *staging;
+    struct event *event;      /* of the worker that runs the lane */
+    uint32_t depth;           /* transfers in flight, at most */
+    uint32_t threads;         /* pread */
+    uint32_t lane;
+    bool manual;              /* calls may come from different threads, one at a time */
+};
+
+/* What a back end found out while it opened and started. */
+struct read_backend_info {
+    bool fixed_buffers;
+    bool fixed_files;
+    bool defer_taskrun;
+    uint32_t threads;         /* own threads, beside the lane's */
+    char reason[96];          /* why these paths, one line */
+};
+
+/* A back end moves [io_done, io_bytes) of a chunk between memory + io_done and the chunk's file at
+ * file_offset + io_done: a write for CHUNK_WRITE, else a read. It never looks at results: short
+ * transfers and retries are the stage's business. A chunk is in flight from issue() until reap()
+ * returned it; nothing else frees its memory. open and close are called on any thread, the others
+ * on the lane's. */
+struct read_backend_ops {
+    const char *name;
+    /* 0 with *self and *info set, or -errno with nothing left behind. */
+    int (*open)(const struct read_backend_config *config, struct read_backend_info *info,
+                void **self);
+    int (*start)(void *self, struct read_backend_info *info);
+    /* False: no room now; try again after reap(). */
+    bool (*issue)(void *self, struct chunk *chunk);
+    /* Hand what was issued to the kernel. Returns how many were handed over. */
+    uint32_t (*flush)(void *self);
+    uint32_t (*reap)(void *self, struct read_completion *done, uint32_t max);
+    /* As stage_ops.park. NULL: completions signal the worker's event instead. */
+    bool (*park)(void *self, uint64_t timeout_ns);
+    /* Let go of whatever is kept for this file (registered descriptors). None of its chunks is in
+     * flight. */
+    void (*forget)(void *self, const struct ds_file *file);
+    /* On the lane's thread, after the last transfer was reaped (asserted). */
+    void (*stop)(void *self);
+    void (*close)(void *self);
+    bool park_wakes_on_event; /* park() ends when config.event is signalled */
+};
+
+extern const struct read_backend_ops read_uring_ops;
+extern const struct read_backend_ops read_pread_ops;
+extern const struct read_backend_ops read_nil_ops;
+
+/* chunk_fd: the descriptor that the chunk's transfer uses now. */
+int chunk_fd(const struct chunk *chunk);
+
+#define READ_FORGET_NONE NULL
+
+struct read_stage {
+    const struct read_backend_ops *backend;
+    void *backend_self;
+    struct read_backend_info info;
+    struct ring in;             /* submit -> read */
+    struct ring *out;           /* this lane -> copy */
+    struct event *copy_event;   /* of the worker that runs copy; NULL = the same worker */
+    struct stage_stats stats;
+    uint32_t depth;
+    uint32_t in_flight;         /* issued to the back end, not reaped */
+    uint32_t waiting_n;         /* popped or to be issued again, not yet issued */
+    struct chunk **waiting;     /* FIFO of `depth` entries */
+    uint32_t waiting_head;
+    _Atomic(const struct ds_file *) forget; /* request of ds_file_close; cleared when done */
+    struct event forgotten;
+};
+
+/* read_open makes a lane. `in` and `out` hold chunks_max entries. 0 or -errno. */
+int read_open(struct read_stage *stage, const struct read_backend_ops *backend,
+              const struct read_backend_config *config, uint32_t chunks_max, struct ring *out);
+void read_close(struct read_stage *stage, const struct host *host);
+
+/* read_forget asks the lane, from any thread, to let go of a file with nothing in flight, and waits
+ * until it has. `event` is the lane's worker's. */
+void read_forget(struct read_stage *stage, const struct ds_file *file, struct event *event);
+
+extern const struct stage_ops read_stage_ops;
+
+#endif
