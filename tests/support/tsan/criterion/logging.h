@@ -1,0 +1,2 @@
+/* The stand-in has everything in one header. */
+#include <criterion/criterion.h>
