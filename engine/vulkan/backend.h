@@ -1,0 +1,28 @@
+/* The public back end handle: a device, how its queue is shared, and who uses it. */
+#ifndef ENGINE_VULKAN_BACKEND_H
+#define ENGINE_VULKAN_BACKEND_H
+
+#include "engine/vulkan/device.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct ds_vulkan_backend {
+    struct host host;
+    struct vulkan_device device;
+    enum ds_vulkan_queue_mode queue_mode; /* never AUTO */
+    enum ds_vulkan_staging staging;
+    uint32_t batches_max;
+    uint32_t batch_regions_max;
+    void (*lock_queue)(void *ctx);   /* LOCKED only, else NULL */
+    void (*unlock_queue)(void *ctx);
+    void *lock_ctx;
+    pthread_mutex_t own_queue_mutex; /* own device, unless LOCKED */
+    _Atomic bool in_use;             /* by an engine */
+};
+
+/* vulkan_backend_acquire takes the back end for one engine: 0 or -EBUSY. */
+int vulkan_backend_acquire(struct ds_vulkan_backend *backend);
+void vulkan_backend_release(struct ds_vulkan_backend *backend);
+
+#endif

@@ -1,0 +1,382 @@
+/* Chooses and makes a device of our own, or looks at the one that the host lends. */
+#include "engine/vulkan/device.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define DEVICES_MAX 32
+#define FAMILIES_MAX 32
+#define EXTENSIONS_MAX 1024
+#define API_VERSION_MIN VK_API_VERSION_1_2
+#define API_VERSION_KNOWN VK_API_VERSION_1_3
+
+static const VkQueueFlags copying =
+    VK_QUEUE_TRANSFER_BIT | VK_QUEUE_COMPUTE_BIT | VK_QUEUE_GRAPHICS_BIT;
+
+struct families {
+    VkQueueFamilyProperties properties[FAMILIES_MAX];
+    uint32_t n;
+};
+
+static void families_read(const struct vulkan_device *device, struct families *families)
+{
+    families->n = FAMILIES_MAX;
+    device->vk.GetPhysicalDeviceQueueFamilyProperties(device->physical, &families->n,
+                                                      families->properties);
+}
+
+/* describe_device fills what follows from the physical device alone. */
+static void describe_device(struct vulkan_device *device)
+{
+    VkPhysicalDeviceExternalMemoryHostPropertiesEXT import = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT,
+    };
+    VkPhysicalDeviceProperties2 properties = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+        .pNext = device->can_import_host ? &import : NULL,
+    };
+
+    device->vk.GetPhysicalDeviceProperties2(device->physical, &properties);
+    device->properties = properties.properties;
+    device->vk.GetPhysicalDeviceMemoryProperties(device->physical, &device->memory);
+    device->import_align_bytes = import.minImportedHostPointerAlignment;
+    device->unified_memory =
+        device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ||
+        device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+}
+
+static void read_features(const struct vulkan_device *device, bool *timeline, bool *address)
+{
+    VkPhysicalDeviceBufferDeviceAddressFeatures address_features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
+    };
+    VkPhysicalDeviceTimelineSemaphoreFeatures timeline_features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES,
+        .pNext = address != NULL ? &address_features : NULL,
+    };
+    VkPhysicalDeviceFeatures2 features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+        .pNext = &timeline_features,
+    };
+
+    device->vk.GetPhysicalDeviceFeatures2(device->physical, &features);
+    *timeline = timeline_features.timelineSemaphore == VK_TRUE;
+    if (address != NULL)
+        *address = address_features.bufferDeviceAddress == VK_TRUE;
+}
+
+static bool has_extension(const struct vulkan_device *device, const struct host *host,
+                          const char *name)
+{
+    size_t bytes = EXTENSIONS_MAX * sizeof(VkExtensionProperties);
+    VkExtensionProperties *extensions = host_alloc(host, bytes, CACHE_LINE);
+    uint32_t n = EXTENSIONS_MAX;
+    bool found = false;
+
+    if (extensions == NULL)
+        return false;
+    if (device->vk.EnumerateDeviceExtensionProperties(device->physical, NULL, &n, extensions) >= 0) {
+        for (uint32_t i = 0; i < n && !found; i++)
+            found = strcmp(extensions[i].extensionName, name) == 0;
+    }
+    host_free(host, extensions, bytes);
+    return found;
+}
+
+static int make_instance(struct vulkan_device *device, const struct host *host)
+{
+    uint32_t version = VK_API_VERSION_1_0;
+    VkApplicationInfo application = {
+        .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
+        .pApplicationName = "ds-runtime",
+        .pEngineName = "ds-runtime",
+        .engineVersion = ds_version(),
+    };
+    VkInstanceCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+        .pApplicationInfo = &application,
+    };
+    VkResult result = device->vk.EnumerateInstanceVersion(&version);
+
+    if (result != VK_SUCCESS)
+        return vulkan_fail(host, "vkEnumerateInstanceVersion", result);
+    if (version < API_VERSION_MIN) {
+        host_log(host, DS_LOG_ERROR, "the Vulkan loader is older than Vulkan 1.2");
+        return -ENOTSUP;
+    }
+    application.apiVersion = version < API_VERSION_KNOWN ? version : API_VERSION_KNOWN;
+    result = device->vk.CreateInstance(&info, NULL, &device->instance);
+    if (result != VK_SUCCESS) {
+        device->instance = VK_NULL_HANDLE;
+        return vulkan_fail(host, "vkCreateInstance", result);
+    }
+    return vulkan_dispatch_load_instance(&device->vk, host, device->instance, true);
+}
+
+/* The higher the better; 0 for what cannot be used. */
+static uint32_t device_rank(const struct vulkan_device *device)
+{
+    bool timeline = false;
+
+    if (device->properties.apiVersion < API_VERSION_MIN)
+        return 0;
+    read_features(device, &timeline, NULL);
+    if (!timeline)
+        return 0;
+    switch (device->properties.deviceType) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+        return 5;
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+        return 4;
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+        return 3;
+    case VK_PHYSICAL_DEVICE_TYPE_CPU:
+        return 2;
+    default:
+        return 1;
+    }
+}
+
+static int choose_physical(struct vulkan_device *device, const struct host *host, const char *name)
+{
+    VkPhysicalDevice found[DEVICES_MAX];
+    VkPhysicalDevice best = VK_NULL_HANDLE;
+    uint32_t n = DEVICES_MAX;
+    uint32_t best_rank = 0;
+    bool matched = false;
+    VkResult result = device->vk.EnumeratePhysicalDevices(device->instance, &n, found);
+
+    if (result < 0)
+        return vulkan_fail(host, "vkEnumeratePhysicalDevices", result);
+    for (uint32_t i = 0; i < n && !(matched && name != NULL); i++) {
+        uint32_t rank;
+
+        device->physical = found[i];
+        device->vk.GetPhysicalDeviceProperties(found[i], &device->properties);
+        if (name != NULL && strstr(device->properties.deviceName, name) == NULL)
+            continue;
+        matched = true;
+        rank = device_rank(device);
+        if (rank > best_rank) {
+            best_rank = rank;
+            best = found[i];
+        }
+    }
+    device->physical = best;
+    if (best != VK_NULL_HANDLE)
+        return 0;
+    if (matched) {
+        host_log(host, DS_LOG_ERROR, "%s: Vulkan 1.2 with timelineSemaphore is needed",
+                 name != NULL ? device->properties.deviceName : "no usable Vulkan device");
+        return -ENOTSUP;
+    }
+    host_log(host, DS_LOG_ERROR, "no Vulkan device of %u has \"%s\" in its name", n,
+             name != NULL ? name : "");
+    return -ENODEV;
+}
+
+/* The copy family: transfer alone (the copy engines), else compute without graphics (so that copies
+ * do not queue behind frames), else what there is. */
+static int choose_copy_family(struct vulkan_device *device, const struct families *families)
+{
+    uint32_t best_rank = 0;
+
+    for (uint32_t i = 0; i < families->n; i++) {
+        VkQueueFlags flags = families->properties[i].queueFlags;
+        uint32_t rank = 0;
+
+        if (families->properties[i].queueCount == 0 || (flags & copying) == 0)
+            continue;
+        if ((flags & (VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT)) == 0) {
+            /* video families may have TRANSFER too, but are not made for it */
+            rank = (flags & ~(VkQueueFlags)(VK_QUEUE_TRANSFER_BIT | VK_QUEUE_SPARSE_BINDING_BIT |
+                                            VK_QUEUE_PROTECTED_BIT)) == 0 ? 4 : 1;
+        } else {
+            rank = (flags & VK_QUEUE_GRAPHICS_BIT) == 0 ? 3 : 2;
+        }
+        if (rank > best_rank) {
+            best_rank = rank;
+            device->queue_family = i;
+            device->queue_flags = flags;
+        }
+    }
+    return best_rank > 0 ? 0 : -ENOTSUP;
+}
+
+/* The caller's family: COMPUTE, and GRAPHICS too where there is such a one. */
+static void choose_app_family(struct vulkan_device *device, const struct families *families)
+{
+    uint32_t best_rank = 0;
+
+    device->app_queue_family = device->queue_family;
+    for (uint32_t i = 0; i < families->n; i++) {
+        VkQueueFlags flags = families->properties[i].queueFlags;
+        uint32_t rank = (flags & VK_QUEUE_GRAPHICS_BIT) != 0 ? 2 : 1;
+
+        if (families->properties[i].queueCount == 0 || (flags & VK_QUEUE_COMPUTE_BIT) == 0)
+            continue;
+        if (rank > best_rank) {
+            best_rank = rank;
+            device->app_queue_family = i;
+        }
+    }
+}
+
+static int make_device(struct vulkan_device *device, const struct host *host,
+                       const struct families *families)
+{
+    static const float priorities[2] = {1.0f, 1.0f};
+    bool one_family = device->app_queue_family == device->queue_family;
+    bool two_queues = one_family && families->properties[device->queue_family].queueCount >= 2;
+    const char *extensions[] = {VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME};
+    bool timeline;
+
+    read_features(device, &timeline, &device->has_buffer_address);
+    device->can_import_host = has_extension(device, host, extensions[0]);
+
+    VkPhysicalDeviceBufferDeviceAddressFeatures address_features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
+        .bufferDeviceAddress = device->has_buffer_address ? VK_TRUE : VK_FALSE,
+    };
+    VkPhysicalDeviceTimelineSemaphoreFeatures timeline_features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES,
+        .pNext = &address_features,
+        .timelineSemaphore = VK_TRUE,
+    };
+    VkDeviceQueueCreateInfo queues[2] = {
+        {
+            .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+            .queueFamilyIndex = device->queue_family,
+            .queueCount = two_queues ? 2 : 1,
+            .pQueuePriorities = priorities,
+        },
+        {
+            .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+            .queueFamilyIndex = device->app_queue_family,
+            .queueCount = 1,
+            .pQueuePriorities = priorities,
+        },
+    };
+    VkDeviceCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+        .pNext = &timeline_features,
+        .queueCreateInfoCount = one_family ? 1 : 2,
+        .pQueueCreateInfos = queues,
+        .enabledExtensionCount = device->can_import_host ? 1 : 0,
+        .ppEnabledExtensionNames = extensions,
+    };
+    VkResult result = device->vk.CreateDevice(device->physical, &info, NULL, &device->device);
+    int error;
+
+    if (result != VK_SUCCESS) {
+        device->device = VK_NULL_HANDLE;
+        return vulkan_fail(host, "vkCreateDevice", result);
+    }
+    error = vulkan_dispatch_load_device(&device->vk, host, device->device, true);
+    if (error != 0)
+        return error;
+    device->vk.GetDeviceQueue(device->device, device->queue_family, 0, &device->queue);
+    device->vk.GetDeviceQueue(device->device, device->app_queue_family, two_queues ? 1 : 0,
+                              &device->app_queue);
+    return 0;
+}
+
+static int fill_own_device(struct vulkan_device *device, const struct host *host, const char *name)
+{
+    struct families families;
+    int error = make_instance(device, host);
+
+    if (error == 0)
+        error = choose_physical(device, host, name);
+    if (error != 0)
+        return error;
+    families_read(device, &families);
+    if (choose_copy_family(device, &families) != 0) {
+        host_log(host, DS_LOG_ERROR, "%s: no queue family can copy",
+                 device->properties.deviceName);
+        return -ENOTSUP;
+    }
+    choose_app_family(device, &families);
+    return make_device(device, host, &families);
+}
+
+/* finish_device: what borrowed and own devices have in common. */
+static void finish_device(struct vulkan_device *device)
+{
+    device->can_import_host = device->can_import_host &&
+                              device->vk.GetMemoryHostPointerPropertiesEXT != NULL;
+    describe_device(device);
+    if (!is_power_of_two(device->import_align_bytes))
+        device->can_import_host = false;
+}
+
+int vulkan_device_create(struct vulkan_device *device, const struct host *host, const char *name)
+{
+    int error;
+
+    *device = (struct vulkan_device){.own = true};
+    error = vulkan_dispatch_open_loader(&device->vk, host);
+    if (error != 0)
+        return error;
+    error = fill_own_device(device, host, name);
+    if (error != 0) {
+        vulkan_device_destroy(device);
+        return error;
+    }
+    finish_device(device);
+    return 0;
+}
+
+int vulkan_device_borrow(struct vulkan_device *device, const struct host *host,
+                         const struct ds_vulkan_backend_config *config)
+{
+    struct families families;
+    bool timeline = false;
+    int error;
+
+    *device = (struct vulkan_device){
+        .vk = {.GetInstanceProcAddr = config->get_instance_proc_addr,
+               .GetDeviceProcAddr = config->get_device_proc_addr},
+        .can_import_host = config->has_external_memory_host,
+        .queue_family = config->queue_family,
+        .instance = config->instance,
+        .physical = config->physical_device,
+        .device = config->device,
+        .queue = config->queue,
+    };
+    error = vulkan_dispatch_load_instance(&device->vk, host, device->instance, false);
+    if (error != 0)
+        return error;
+    families_read(device, &families);
+    if (device->queue_family >= families.n) {
+        host_log(host, DS_LOG_ERROR, "queue_family %u: the device has %u families",
+                 device->queue_family, families.n);
+        return -EINVAL;
+    }
+    device->queue_flags = families.properties[device->queue_family].queueFlags;
+    if ((device->queue_flags & copying) == 0) {
+        host_log(host, DS_LOG_ERROR, "queue_family %u cannot copy (queueFlags %#x)",
+                 device->queue_family, device->queue_flags);
+        return -EINVAL;
+    }
+    read_features(device, &timeline, NULL);
+    if (!timeline) {
+        host_log(host, DS_LOG_ERROR, "the device lacks the timelineSemaphore feature");
+        return -ENOTSUP;
+    }
+    error = vulkan_dispatch_load_device(&device->vk, host, device->device, false);
+    if (error == 0)
+        finish_device(device);
+    return error;
+}
+
+void vulkan_device_destroy(struct vulkan_device *device)
+{
+    if (!device->own)
+        return;
+    if (device->device != VK_NULL_HANDLE && device->vk.DestroyDevice != NULL)
+        device->vk.DestroyDevice(device->device, NULL);
+    if (device->instance != VK_NULL_HANDLE && device->vk.DestroyInstance != NULL)
+        device->vk.DestroyInstance(device->instance, NULL);
+    vulkan_dispatch_close_loader(&device->vk);
+}

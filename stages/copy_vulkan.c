@@ -1,0 +1,430 @@
+/* Copies between staging and VkBuffers with the copy commands of one VkQueue.
+ *
+ * Owns: a command buffer (in a pool of its own) for each batch, and the timeline semaphore whose
+ * value is the ticket of the last submission that ended.
+ *
+ *   a batch:   IDLE -> RECORDED -> PENDING -> (its ticket is reached) -> RECORDED ...
+ *
+ * Ordering. Each batch ends with a barrier over the whole queue, so later submissions see its writes
+ * and cannot overtake its reads: batches need none against each other. A batch with downloads also
+ * begins with one, because it reads what others than we have written. */
+#include "stages/copy_vulkan.h"
+
+#include "engine/request.h"
+#include "engine/vulkan/backend.h"
+#include "engine/vulkan/memory.h"
+#include "engine/vulkan/timeline.h"
+#include "stages/copy_regions.h"
+
+#include <errno.h>
+
+enum batch_state { BATCH_IDLE, BATCH_RECORDED, BATCH_PENDING };
+
+struct batch {
+    VkCommandPool pool;
+    VkCommandBuffer commands;
+    uint64_t ticket;        /* PENDING: of its submission */
+    enum batch_state state;
+    bool empty;             /* nothing to copy: submitted without its command buffer */
+};
+
+struct copy_vulkan {
+    struct ds_vulkan_backend *backend;
+    const struct vulkan_dispatch *vk; /* of backend->device */
+    VkDevice device;
+    const struct host *host;
+    struct vulkan_staging staging;
+    struct vulkan_timeline timeline;
+    struct batch batches[COPY_BATCHES_MAX];
+
+    /* whoever records */
+    struct copy_region *regions;    /* regions_max */
+    struct copy_region *scratch;    /* regions_max, for sorting */
+    VkBufferCopy *copies;           /* regions_max */
+
+    /* whoever submits */
+    VkSemaphore *signal_semaphores; /* regions_max + 1 */
+    uint64_t *signal_values;        /* regions_max + 1 */
+};
+
+/* Recording ----------------------------------------------------------------------------------- */
+
+static struct copy_region chunk_region(const struct copy_vulkan *copy, const struct chunk *chunk)
+{
+    const struct request *request = chunk->request;
+    bool download = chunk->kind == CHUNK_DOWNLOAD;
+    uint64_t payload_offset =
+        download ? 0 : request->offset + chunk->request_offset - chunk->file_offset;
+
+    DS_ASSERT(chunk->kind == CHUNK_READ || download);
+    DS_ASSERT(request->gpu_buffer != 0);
+    return (struct copy_region){
+        .gpu_buffer = request->gpu_buffer,
+        .gpu_offset = request->gpu_offset + chunk->request_offset,
+        .staging_offset = vulkan_staging_offset(&copy->staging, chunk->memory + payload_offset,
+                                                chunk->payload_bytes),
+        .bytes = chunk->payload_bytes,
+        .download = download,
+    };
+}
+
+/* collect_regions returns how many chunks have something to copy; *sorted says whether they came in
+ * order, which is what sequential reads do. */
+static uint32_t collect_regions(const struct copy_vulkan *copy, struct chunk *const *chunks,
+                                uint32_t n, bool *sorted)
+{
+    struct copy_region *next = copy->regions;
+
+    *sorted = true;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct chunk *chunk = chunks[i];
+
+        if (chunk->kind == CHUNK_SIGNAL || chunk->status != DS_STATUS_OK ||
+            chunk->payload_bytes == 0)
+            continue;
+        *next = chunk_region(copy, chunk);
+        if (next != copy->regions && copy_regions_before(next, next - 1))
+            *sorted = false;
+        next++;
+    }
+    return (uint32_t)(next - copy->regions);
+}
+
+static void record_copies(const struct copy_vulkan *copy, VkCommandBuffer commands,
+                          const struct copy_region *regions, uint32_t n)
+{
+    VkBuffer staging = copy->staging.buffer;
+
+    for (uint32_t first = 0, end; first < n; first = end) {
+        VkBuffer buffer = (VkBuffer)regions[first].gpu_buffer;
+        bool download = regions[first].download;
+
+        end = copy_regions_group(regions, first, n);
+        for (uint32_t i = first; i < end; i++) {
+            copy->copies[i] = (VkBufferCopy){
+                .srcOffset = download ? regions[i].gpu_offset : regions[i].staging_offset,
+                .dstOffset = download ? regions[i].staging_offset : regions[i].gpu_offset,
+                .size = regions[i].bytes,
+            };
+        }
+        copy->vk->CmdCopyBuffer(commands, download ? buffer : staging,
+                                download ? staging : buffer, end - first, &copy->copies[first]);
+    }
+}
+
+/* What others wrote to the source of a download, at any stage, before this submission. */
+static void record_barrier_before(const struct copy_vulkan *copy, VkCommandBuffer commands)
+{
+    VkMemoryBarrier barrier = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+        .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
+        .dstAccessMask = VK_ACCESS_TRANSFER_READ_BIT,
+    };
+
+    copy->vk->CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+                                 VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
+}
+
+/* Our writes, for whatever follows on the queue and for the host. Our reads need no access mask: the
+ * execution dependency keeps later writes behind them. */
+static void record_barrier_after(const struct copy_vulkan *copy, VkCommandBuffer commands)
+{
+    VkMemoryBarrier barrier = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+        .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
+        .dstAccessMask =
+            VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT | VK_ACCESS_HOST_READ_BIT,
+    };
+
+    copy->vk->CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_TRANSFER_BIT,
+                                 VK_PIPELINE_STAGE_ALL_COMMANDS_BIT | VK_PIPELINE_STAGE_HOST_BIT, 0,
+                                 1, &barrier, 0, NULL, 0, NULL);
+}
+
+static VkResult record_commands(const struct copy_vulkan *copy, const struct batch *batch,
+                                const struct copy_region *regions, uint32_t n)
+{
+    VkCommandBufferBeginInfo begin = {
+        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+        .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
+    };
+    VkResult result = copy->vk->ResetCommandPool(copy->device, batch->pool, 0);
+
+    if (result == VK_SUCCESS)
+        result = copy->vk->BeginCommandBuffer(batch->commands, &begin);
+    if (result != VK_SUCCESS)
+        return result;
+    if (regions[n - 1].download) /* they are sorted to the end */
+        record_barrier_before(copy, batch->commands);
+    record_copies(copy, batch->commands, regions, n);
+    record_barrier_after(copy, batch->commands);
+    return copy->vk->EndCommandBuffer(batch->commands);
+}
+
+/* The operations ------------------------------------------------------------------------------ */
+
+static int vulkan_record(void *self, uint32_t index, struct chunk *const *chunks, uint32_t n)
+{
+    struct copy_vulkan *copy = self;
+    struct batch *batch = &copy->batches[index];
+    struct copy_region *regions;
+    uint32_t regions_n;
+    bool sorted;
+    VkResult result;
+
+    DS_ASSERT(index < copy->backend->batches_max);
+    DS_ASSERT(n <= copy->backend->batch_regions_max);
+    /* validation notices this one, but only where it is installed */
+    if (batch->state == BATCH_PENDING) {
+        bool over = vulkan_timeline_is_past(&copy->timeline, batch->ticket);
+
+        DS_ASSERT(over || vulkan_timeline_lost(&copy->timeline) != VK_SUCCESS);
+    }
+    if (vulkan_timeline_lost(&copy->timeline) != VK_SUCCESS)
+        return vulkan_timeline_lost(&copy->timeline);
+    batch->state = BATCH_IDLE;
+    regions_n = collect_regions(copy, chunks, n, &sorted);
+    regions = sorted ? copy->regions : copy_regions_sort(copy->regions, copy->scratch, regions_n);
+    regions_n = copy_regions_merge(regions, regions_n);
+    batch->empty = regions_n == 0;
+    result = batch->empty ? VK_SUCCESS : record_commands(copy, batch, regions, regions_n);
+    if (result == VK_SUCCESS)
+        batch->state = BATCH_RECORDED;
+    else
+        vulkan_fail(copy->host, "recording a batch of copies", result);
+    return result;
+}
+
+/* add_signals appends the caller's signals behind our own, one a semaphore: within a submission
+ * signals have no order, and only the highest value counts for those who wait. */
+static uint32_t add_signals(const struct copy_vulkan *copy, const struct copy_signal *signals,
+                            uint32_t signals_n)
+{
+    uint32_t n = 1;
+
+    for (uint32_t i = 0; i < signals_n; i++) {
+        VkSemaphore semaphore = (VkSemaphore)signals[i].semaphore;
+        uint32_t at = 1;
+
+        while (at < n && copy->signal_semaphores[at] != semaphore)
+            at++;
+        if (at == n) {
+            copy->signal_semaphores[n] = semaphore;
+            copy->signal_values[n++] = signals[i].value;
+        } else {
+            copy->signal_values[at] = max_u64(copy->signal_values[at], signals[i].value);
+        }
+    }
+    return n;
+}
+
+static int vulkan_submit(void *self, uint32_t index, uint64_t ticket,
+                         const struct copy_signal *signals, uint32_t signals_n)
+{
+    struct copy_vulkan *copy = self;
+    struct batch *batch = &copy->batches[index];
+    VkTimelineSemaphoreSubmitInfo timeline = {
+        .sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+        .pSignalSemaphoreValues = copy->signal_values,
+    };
+    VkSubmitInfo submit = {
+        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+        .pNext = &timeline,
+        .commandBufferCount = batch->empty ? 0 : 1,
+        .pCommandBuffers = &batch->commands,
+        .pSignalSemaphores = copy->signal_semaphores,
+    };
+    uint64_t before = atomic_load_explicit(&copy->timeline.submitted, memory_order_relaxed);
+    VkResult result = vulkan_timeline_lost(&copy->timeline);
+
+    if (result != VK_SUCCESS)
+        return result;
+    DS_ASSERT(batch->state == BATCH_RECORDED);
+    DS_ASSERT(signals_n <= copy->backend->batch_regions_max);
+    copy->signal_semaphores[0] = copy->timeline.semaphore;
+    copy->signal_values[0] = ticket;
+    submit.signalSemaphoreCount = add_signals(copy, signals, signals_n);
+    timeline.signalSemaphoreValueCount = submit.signalSemaphoreCount;
+    batch->ticket = ticket;
+    batch->state = BATCH_PENDING;
+    vulkan_timeline_begin(&copy->timeline, ticket);
+    ds_vulkan_queue_lock(copy->backend);
+    result = copy->vk->QueueSubmit(copy->backend->device.queue, 1, &submit, VK_NULL_HANDLE);
+    ds_vulkan_queue_unlock(copy->backend);
+    if (result != VK_SUCCESS)
+        batch->state = BATCH_IDLE; /* refused or lost: the ticket will not be reached by it */
+    return vulkan_timeline_end(&copy->timeline, before, result);
+}
+
+static int vulkan_reached(void *self, uint64_t *ticket)
+{
+    struct copy_vulkan *copy = self;
+
+    return vulkan_timeline_read(&copy->timeline, ticket);
+}
+
+static void vulkan_wait(void *self, uint64_t ticket, uint64_t timeout_ns)
+{
+    struct copy_vulkan *copy = self;
+
+    vulkan_timeline_wait(&copy->timeline, ticket, timeout_ns); /* errors show in reached */
+}
+
+static int vulkan_staging_make(void *self, uint64_t bytes, struct staging *staging)
+{
+    struct copy_vulkan *copy = self;
+
+    DS_ASSERT(copy->staging.buffer == VK_NULL_HANDLE);
+    return vulkan_staging_open(&copy->staging, &copy->backend->device, copy->host,
+                               copy->backend->staging, bytes, staging);
+}
+
+static void vulkan_staging_free(void *self, struct staging *staging)
+{
+    struct copy_vulkan *copy = self;
+
+    vulkan_timeline_drain(&copy->timeline);
+    vulkan_staging_close(&copy->staging, &copy->backend->device, staging);
+}
+
+static uint32_t vulkan_batches_max(void *self)
+{
+    const struct copy_vulkan *copy = self;
+
+    return copy->backend->batches_max;
+}
+
+static uint32_t vulkan_regions_max(void *self)
+{
+    const struct copy_vulkan *copy = self;
+
+    return copy->backend->batch_regions_max;
+}
+
+static bool vulkan_manual(void *self)
+{
+    const struct copy_vulkan *copy = self;
+
+    return copy->backend->queue_mode == DS_VULKAN_QUEUE_MANUAL;
+}
+
+const struct copy_gpu_ops copy_vulkan_ops = {
+    .name = "vulkan",
+    .staging_open = vulkan_staging_make,
+    .staging_close = vulkan_staging_free,
+    .batches_max = vulkan_batches_max,
+    .regions_max = vulkan_regions_max,
+    .record = vulkan_record,
+    .submit = vulkan_submit,
+    .reached = vulkan_reached,
+    .wait = vulkan_wait,
+    .manual = vulkan_manual,
+};
+
+/* Opening and closing ------------------------------------------------------------------------- */
+
+static int open_tables(struct copy_vulkan *copy)
+{
+    uint32_t n = copy->backend->batch_regions_max;
+
+    copy->regions = host_calloc(copy->host, n, sizeof(*copy->regions));
+    copy->scratch = host_calloc(copy->host, n, sizeof(*copy->scratch));
+    copy->copies = host_calloc(copy->host, n, sizeof(*copy->copies));
+    copy->signal_semaphores = host_calloc(copy->host, n + 1, sizeof(*copy->signal_semaphores));
+    copy->signal_values = host_calloc(copy->host, n + 1, sizeof(*copy->signal_values));
+    if (copy->regions == NULL || copy->scratch == NULL || copy->copies == NULL ||
+        copy->signal_semaphores == NULL || copy->signal_values == NULL)
+        return -ENOMEM;
+    return 0;
+}
+
+static void close_tables(struct copy_vulkan *copy)
+{
+    size_t n = copy->backend->batch_regions_max;
+
+    host_free(copy->host, copy->regions, n * sizeof(*copy->regions));
+    host_free(copy->host, copy->scratch, n * sizeof(*copy->scratch));
+    host_free(copy->host, copy->copies, n * sizeof(*copy->copies));
+    host_free(copy->host, copy->signal_semaphores, (n + 1) * sizeof(*copy->signal_semaphores));
+    host_free(copy->host, copy->signal_values, (n + 1) * sizeof(*copy->signal_values));
+}
+
+static int open_batch(struct copy_vulkan *copy, struct batch *batch)
+{
+    VkCommandPoolCreateInfo pool = {
+        .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+        .flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT,
+        .queueFamilyIndex = copy->backend->device.queue_family,
+    };
+    VkCommandBufferAllocateInfo commands = {
+        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+        .commandBufferCount = 1,
+    };
+    VkResult result = copy->vk->CreateCommandPool(copy->device, &pool, NULL, &batch->pool);
+
+    if (result != VK_SUCCESS) {
+        batch->pool = VK_NULL_HANDLE;
+        return vulkan_fail(copy->host, "vkCreateCommandPool", result);
+    }
+    commands.commandPool = batch->pool;
+    result = copy->vk->AllocateCommandBuffers(copy->device, &commands, &batch->commands);
+    return result == VK_SUCCESS ? 0
+                                : vulkan_fail(copy->host, "vkAllocateCommandBuffers", result);
+}
+
+static int open_objects(struct copy_vulkan *copy)
+{
+    int error = open_tables(copy);
+
+    if (error == 0)
+        error = vulkan_timeline_open(&copy->timeline, &copy->backend->device, copy->host);
+    for (uint32_t i = 0; error == 0 && i < copy->backend->batches_max; i++)
+        error = open_batch(copy, &copy->batches[i]);
+    return error;
+}
+
+int copy_vulkan_open(struct ds_vulkan_backend *backend, const struct host *host, void **self)
+{
+    struct copy_vulkan *copy;
+    int error = vulkan_backend_acquire(backend);
+
+    if (error != 0)
+        return error;
+    copy = host_alloc(host, sizeof(*copy), CACHE_LINE);
+    if (copy == NULL) {
+        vulkan_backend_release(backend);
+        return -ENOMEM;
+    }
+    copy->backend = backend;
+    copy->vk = &backend->device.vk;
+    copy->device = backend->device.device;
+    copy->host = host;
+    error = open_objects(copy);
+    if (error != 0) {
+        copy_vulkan_close(copy);
+        return error;
+    }
+    *self = copy;
+    return 0;
+}
+
+void copy_vulkan_close(void *self)
+{
+    struct copy_vulkan *copy = self;
+    struct ds_vulkan_backend *backend;
+
+    if (copy == NULL)
+        return;
+    DS_ASSERT(copy->staging.buffer == VK_NULL_HANDLE);
+    vulkan_timeline_drain(&copy->timeline);
+    backend = copy->backend;
+    for (uint32_t i = 0; i < backend->batches_max; i++) {
+        if (copy->batches[i].pool != VK_NULL_HANDLE)
+            copy->vk->DestroyCommandPool(copy->device, copy->batches[i].pool, NULL);
+    }
+    vulkan_timeline_close(&copy->timeline);
+    close_tables(copy);
+    host_free(copy->host, copy, sizeof(*copy));
+    vulkan_backend_release(backend);
+}
