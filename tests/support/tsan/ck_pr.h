@@ -9,8 +9,8 @@
  *   store fence   arms the thread's next store
  *   store         when armed it releases, else it is a plain relaxed store
  *
- * So a fence that is missing is a race that is reported: tests/support/tsan/fence_check.c takes each
- * fence away in turn and expects that. */
+ * So a fence that is missing is a race that is reported: fence_check.c takes each fence away in
+ * turn and expects that. */
 #ifndef SUPPORT_TSAN_CK_PR_H
 #define SUPPORT_TSAN_CK_PR_H
 

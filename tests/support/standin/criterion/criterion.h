@@ -1,10 +1,11 @@
-/* A stand-in for Criterion in ThreadSanitizer builds, where Criterion cannot start its workers.
+/* A stand-in for Criterion: for ThreadSanitizer builds, where Criterion cannot start its workers,
+ * and for machines that do not have it.
  *
  * The same test sources compile against it: Test, TestSuite, the cr_assert and cr_expect families,
  * cr_skip_test and cr_log. Each test runs in a forked child of a single-threaded parent, so that
  * .signal, .exit_code and .timeout work; see main.c. */
-#ifndef SUPPORT_TSAN_CRITERION_H
-#define SUPPORT_TSAN_CRITERION_H
+#ifndef SUPPORT_STANDIN_CRITERION_H
+#define SUPPORT_STANDIN_CRITERION_H
 
 #include <signal.h>
 #include <stdbool.h>

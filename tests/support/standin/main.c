@@ -1,8 +1,8 @@
 /* Runs the tests of the Criterion stand-in: one forked child a test, in the order of the source.
  *
- * usage: TEST [--filter SUITE/NAME] [--timeout SECONDS]     other options of Criterion's are ignored
- * Exit status 0: no test failed and at least one ran or was skipped. The last line is
- * "N passed, N failed, N skipped". */
+ * usage: TEST [--filter SUITE/NAME] [--timeout SECONDS]
+ * Other options of Criterion's are ignored. Exit status 0: no test failed and at least one ran or
+ * was skipped. The last line is "N passed, N failed, N skipped". */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fnmatch.h>
@@ -105,7 +105,8 @@ _Noreturn static void run_child(const struct standin_test *test)
     test->run();
     if (fini != NULL)
         fini();
-    exit(atomic_load(&failed) ? EXIT_FAILURE : EXIT_SUCCESS); /* exit: ThreadSanitizer's last word */
+    /* not _exit: a sanitizer has its last word */
+    exit(atomic_load(&failed) ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
 static double now_s(void)
