@@ -13,6 +13,8 @@ struct ds_file {
     struct ds_engine *engine;
     int buffered_fd;        /* page cache; always open */
     int direct_fd;          /* O_DIRECT, or -1 */
+    int kept_fd;            /* adopted and owned, but its flags do not suit: closed with the file,
+                               not used. Or -1 */
     uint32_t memory_align;  /* of direct transfers, bytes */
     uint32_t offset_align;
     uint32_t slot;          /* 0..FILES_MAX-1, unique among the open files of the engine */
@@ -30,7 +32,8 @@ struct ds_file {
 
 /* file_open_descriptors opens (path not NULL) or adopts (path NULL) into *file, and chooses direct
  * or buffered: fills all fields up to `reason` but engine, slot and generation. `direct` is never
- * DS_DIRECT_AUTO's "engine's default" any more. 0 or -errno with nothing left open. */
+ * DS_DIRECT_AUTO's "engine's default" any more: AUTO is direct where the file allows it. 0 or
+ * -errno with nothing left open, and an adopted descriptor as it was. */
 int file_open_descriptors(struct ds_file *file, const char *path, int fd, uint32_t flags,
                           enum ds_direct_mode direct);
 

@@ -18,6 +18,15 @@ struct read_completion {
     int64_t result;
 };
 
+/* Paths that a back end shall not take even where the kernel offers them: to measure and test what
+ * is left. */
+enum read_avoid {
+    READ_AVOID_DEFER_TASKRUN = 1u << 0,
+    READ_AVOID_COOP_TASKRUN = 1u << 1,
+    READ_AVOID_FIXED_BUFFERS = 1u << 2,
+    READ_AVOID_FIXED_FILES = 1u << 3,
+};
+
 struct read_backend_config {
     const struct host *host;
     const struct staging *staging;
@@ -26,6 +35,7 @@ struct read_backend_config {
     uint32_t threads;         /* pread */
     uint32_t lane;
     bool manual;              /* calls may come from different threads, one at a time */
+    uint32_t avoid;           /* enum read_avoid */
 };
 
 /* What a back end found out while it opened and started. */
@@ -50,9 +60,12 @@ struct read_backend_ops {
     int (*start)(void *self, struct read_backend_info *info);
     /* False: no room now; try again after reap(). */
     bool (*issue)(void *self, struct chunk *chunk);
-    /* Hand what was issued to the kernel. Returns how many were handed over. */
+    /* Hand what was issued to the kernel. Returns how many were handed over; what the kernel would
+     * not take (EAGAIN) stays for the next flush, so it is called every turn. */
     uint32_t (*flush)(void *self);
     uint32_t (*reap)(void *self, struct read_completion *done, uint32_t max);
+    /* Has reap() something to return? Asked once the park is announced. NULL: park sees to it. */
+    bool (*pending)(void *self);
     /* As stage_ops.park. NULL: completions signal the worker's event instead. */
     bool (*park)(void *self, uint64_t timeout_ns);
     /* Let go of whatever is kept for this file (registered descriptors). None of its chunks is in
@@ -71,9 +84,8 @@ extern const struct read_backend_ops read_nil_ops;
 /* chunk_fd: the descriptor that the chunk's transfer uses now. */
 int chunk_fd(const struct chunk *chunk);
 
-#define READ_FORGET_NONE NULL
-
 struct read_stage {
+    const struct host *host;
     const struct read_backend_ops *backend;
     void *backend_self;
     struct read_backend_info info;
@@ -86,17 +98,20 @@ struct read_stage {
     uint32_t waiting_n;         /* popped or to be issued again, not yet issued */
     struct chunk **waiting;     /* FIFO of `depth` entries */
     uint32_t waiting_head;
+    bool manual;
     _Atomic(const struct ds_file *) forget; /* request of ds_file_close; cleared when done */
     struct event forgotten;
 };
 
-/* read_open makes a lane. `in` and `out` hold chunks_max entries. 0 or -errno. */
+/* read_open makes a lane. `in` and `out` hold chunks_max entries. 0 or -errno with nothing left
+ * behind. All of *stage is overwritten: copy_event (NULL at first) is set after it. */
 int read_open(struct read_stage *stage, const struct read_backend_ops *backend,
               const struct read_backend_config *config, uint32_t chunks_max, struct ring *out);
 void read_close(struct read_stage *stage, const struct host *host);
 
 /* read_forget asks the lane, from any thread, to let go of a file with nothing in flight, and waits
- * until it has. `event` is the lane's worker's. */
+ * until it has. `event` is the lane's worker's. In a MANUAL engine the caller is the lane's thread,
+ * and it is done at once. */
 void read_forget(struct read_stage *stage, const struct ds_file *file, struct event *event);
 
 extern const struct stage_ops read_stage_ops;
