@@ -26,8 +26,14 @@ struct ds_file {
     /* The kernel refused a direct transfer that statx had promised: buffered from then on. */
     _Atomic bool direct_refused;
 
-    _Atomic uint64_t accepted CACHE_ALIGNED; /* requests enqueued; producers */
-    _Atomic uint64_t ended CACHE_ALIGNED;    /* requests completed; complete stage only */
+    /* ds_file_close has begun: requests that submit has not begun yet fail with FILE_CLOSED. */
+    _Atomic bool closed;
+
+    /* Its requests. In flight: begun - ended. The struct lives until accepted = ended + dropped. */
+    _Atomic uint64_t accepted CACHE_ALIGNED; /* enqueued; producers */
+    _Atomic uint64_t begun CACHE_ALIGNED;    /* submit stage only */
+    _Atomic uint64_t ended CACHE_ALIGNED;    /* complete stage only */
+    _Atomic uint64_t dropped;                /* never submitted; ds_queue_destroy */
 };
 
 /* file_open_descriptors opens (path not NULL) or adopts (path NULL) into *file, and chooses direct

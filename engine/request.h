@@ -33,8 +33,11 @@ struct request {
     uint32_t chunks_done;  /* complete stage */
     uint64_t bytes_done;   /* complete stage */
     uint32_t epoch;        /* signals enqueued before it; submit stage */
-    uint32_t padding;
-};
+    uint32_t align;        /* of its disk transfers; submit stage */
+    uint8_t direct;        /* its transfers use O_DIRECT; submit stage */
+    uint8_t in_place;      /* straight from or to `host`; submit stage */
+    uint32_t chunks_copied; /* copy stage */
+} CACHE_ALIGNED;
 
 #define REQUEST_NONE UINT32_MAX
 

@@ -56,7 +56,6 @@ struct worker {
     bool started;
     int start_error;
     _Atomic uint32_t start_state;  /* futex: 0 starting, 1 running, 2 failed */
-    uint64_t quiet_since_ns;       /* 0 = something moved in the last turn */
 };
 
 void worker_init(struct worker *worker, const struct host *host, const char *name);

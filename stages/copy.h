@@ -11,6 +11,7 @@
 #define STAGES_COPY_H
 
 #include "engine/chunk.h"
+#include "engine/event.h"
 #include "engine/ring.h"
 #include "engine/staging.h"
 #include "engine/worker.h"
@@ -53,5 +54,72 @@ struct copy_gpu_ops {
 extern const struct copy_gpu_ops copy_vulkan_ops;
 
 enum copy_kind { COPY_KIND_HOST, COPY_KIND_NIL, COPY_KIND_GPU };
+
+enum copy_batch_state { COPY_BATCH_FREE, COPY_BATCH_OPEN, COPY_BATCH_READY, COPY_BATCH_SUBMITTED };
+
+struct copy_batch {
+    struct chunk **chunks;       /* data chunks, to record */
+    struct copy_signal *signals; /* to signal when it ends; one for each semaphore */
+    struct chunk **signal_chunks; /* the entries that these came from */
+    uint32_t chunks_n, signals_n, signal_chunks_n;
+    uint64_t opened_ns;
+    uint64_t ticket;             /* 0: it was never submitted, nothing to wait for */
+    int vk_result;               /* of recording or submitting it */
+    _Atomic uint8_t state;       /* enum copy_batch_state; READY -> SUBMITTED by the submitter */
+};
+
+struct copy_config {
+    const struct host *host;
+    enum copy_kind kind;
+    const struct copy_gpu_ops *gpu; /* GPU only */
+    void *gpu_self;
+    uint32_t flush_ns;
+    uint32_t chunks_max;
+    struct ring *done;           /* -> complete: nothing more to wait for */
+    struct ring *submitted;      /* -> complete: until their ticket is reached */
+    struct event *complete_event; /* NULL = the same worker */
+};
+
+struct copy_stage {
+    struct copy_config config;
+    struct ring in[COPY_LANES_MAX];
+    uint32_t lanes_n;
+    uint32_t next_lane;
+    bool manual;
+
+    struct copy_batch batches[COPY_BATCHES_MAX];
+    uint32_t batches_n, regions_max;
+    uint64_t opened_n;           /* batches ever opened: the next is opened_n % batches_n */
+    uint64_t freed_n;            /* batches ever freed */
+    _Atomic uint64_t ready_n;    /* batches ever made READY; by the copy stage */
+    _Atomic uint64_t submitted_n; /* batches ever submitted; by the submitter */
+    struct copy_batch *open;     /* NULL, or the one being filled */
+    uint64_t reached;            /* the highest ticket known to have ended */
+    uint64_t unfired;            /* queues with signals that found no room in a batch */
+    struct ds_queue *unfired_queues[64];
+    bool flush_wanted;           /* a signal waits: do not hold the batch back */
+    bool held;                   /* the open batch is held back while the GPU is busy */
+    bool blocked;                /* no free batch */
+
+    struct chunk *finished[256]; /* host and failed chunks of this turn */
+    uint32_t finished_n;
+
+    struct stage_stats stats;
+    struct stage_stats submitter_stats; /* by whoever runs copy_submit */
+    _Atomic bool interrupted;    /* ds_vulkan_interrupt */
+};
+
+/* copy_open makes the stage with one input ring for each of `lanes` read lanes. 0 or -ENOMEM. */
+int copy_open(struct copy_stage *stage, const struct copy_config *config, uint32_t lanes);
+void copy_close(struct copy_stage *stage);
+
+/* copy_submit hands the READY batches to the GPU, in order, and returns their number. One thread at
+ * a time: the copy stage itself, or the caller of ds_vulkan_submit. */
+uint32_t copy_submit(struct copy_stage *stage);
+
+/* copy_ready_n returns how many batches wait for copy_submit. */
+uint64_t copy_ready_n(const struct copy_stage *stage);
+
+extern const struct stage_ops copy_stage_ops;
 
 #endif

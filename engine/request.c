@@ -1,0 +1,77 @@
+/* What a request must look like, and what its result looks like. */
+#include "engine/file.h"
+#include "engine/queue.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+static int fd_check(int fd, bool write, uint8_t *direct)
+{
+    int flags = fcntl(fd, F_GETFL);
+    int mode = flags & O_ACCMODE;
+
+    if (flags < 0 || (flags & O_PATH) != 0 || mode == (write ? O_RDONLY : O_WRONLY))
+        return -EBADF;
+    *direct = (flags & O_DIRECT) != 0;
+    return 0;
+}
+
+static int file_check(const struct queue_port *port, const struct ds_request *request,
+                      uint8_t *direct)
+{
+    bool write = request->op == DS_OP_WRITE;
+
+    *direct = 0;
+    if (request->file == NULL) {
+        if (!port->file_checked)
+            return 0;
+        return fd_check(request->fd, write, direct);
+    }
+    if (request->file->engine != port->engine)
+        return -EINVAL;
+    return write && !request->file->writable ? -EBADF : 0;
+}
+
+static int shape_check(const struct queue_port *port, const struct ds_request *request)
+{
+    uint64_t end;
+
+    if (request->struct_size != sizeof(*request) || request->op > DS_OP_WRITE ||
+        (request->flags & ~DS_REQUEST_ALLOW_SHORT) != 0 || request->reserved != 0 ||
+        request->size == 0)
+        return -EINVAL;
+    if (__builtin_add_overflow(request->offset, request->size, &end) || end > INT64_MAX)
+        return -EINVAL;
+    if (request->host != NULL)
+        return 0;
+    if (request->gpu_buffer == 0)
+        return port->memory_checked ? -EINVAL : 0;
+    if (!port->gpu_allowed)
+        return -ENODEV;
+    if (__builtin_add_overflow(request->gpu_offset, request->size, &end))
+        return -EINVAL;
+    return request->gpu_buffer_bytes != 0 && end > request->gpu_buffer_bytes ? -ERANGE : 0;
+}
+
+int request_check(const struct queue_port *port, const struct ds_request *request,
+                  uint8_t *fd_direct)
+{
+    int rc = shape_check(port, request);
+
+    return rc != 0 ? rc : file_check(port, request, fd_direct);
+}
+
+void request_result(const struct request *request, struct ds_result *result)
+{
+    bool vulkan =
+        request->status == DS_STATUS_DEVICE_LOST || request->status == DS_STATUS_VULKAN_ERROR;
+
+    *result = (struct ds_result){
+        .user_data = request->user_data,
+        .bytes = request->bytes_done,
+        .status = request->status,
+        .error = vulkan ? 0 : request->error,
+        .vk_result = vulkan ? request->error : 0,
+        .latency_ns = request->enqueued_ns,
+    };
+}

@@ -1,0 +1,273 @@
+/* The run loop. */
+#include "engine/worker.h"
+
+#include "engine/clock.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* How long a thread sleeps on one device while another device of its stages may end first. */
+#define PARK_SHARED_NS 50000u
+
+enum { WORKER_STARTING = 0, WORKER_RUNNING = 1, WORKER_FAILED = 2 };
+
+void worker_init(struct worker *worker, const struct host *host, const char *name)
+{
+    memset(worker, 0, sizeof(*worker));
+    worker->host = host;
+    worker->cpu = DS_CPU_ANY;
+    snprintf(worker->name, sizeof(worker->name), "%s", name);
+    event_init(&worker->event);
+}
+
+void worker_fini(struct worker *worker)
+{
+    DS_ASSERT(!worker->started);
+    event_fini(&worker->event);
+}
+
+void worker_add(struct worker *worker, struct stage stage)
+{
+    DS_ASSERT(worker->stages_n < WORKER_STAGES_MAX && !worker->started);
+    worker->stages[worker->stages_n++] = stage;
+}
+
+/* elapsed_ns goes to the account that the stage's last turn belongs to. */
+static void stage_account(struct stage *stage, uint32_t moved, uint64_t elapsed_ns)
+{
+    struct ds_stage_counters *c = &stage->stats->counters;
+
+    if (moved > 0) {
+        STAT_ADD(c->busy_ns, elapsed_ns);
+        return;
+    }
+    switch (stage->ops->waiting(stage->self)) {
+    case STAGE_IDLE:
+        STAT_ADD(c->idle_ns, elapsed_ns);
+        break;
+    case STAGE_WAIT_CREDIT:
+        STAT_ADD(c->wait_credit_ns, elapsed_ns);
+        break;
+    case STAGE_WAIT_DEVICE:
+        STAT_ADD(c->wait_device_ns, elapsed_ns);
+        break;
+    }
+}
+
+/* Time in which nothing moved belongs to every stage of the thread, under its own reason. */
+static void quiet_account(struct worker *worker, uint64_t elapsed_ns)
+{
+    for (uint32_t i = 0; i < worker->stages_n; i++)
+        stage_account(&worker->stages[i], 0, elapsed_ns);
+}
+
+uint32_t worker_turn(struct worker *worker)
+{
+    uint64_t start_ns = clock_now_ns();
+    uint64_t now_ns = start_ns;
+    uint32_t total = 0;
+
+    for (uint32_t i = 0; i < worker->stages_n; i++) {
+        struct stage *stage = &worker->stages[i];
+        uint32_t moved = stage->ops->work(stage->self, now_ns);
+        uint64_t end_ns;
+
+        if (moved == 0)
+            continue;
+        end_ns = clock_now_ns();
+        stage_account(stage, moved, end_ns - now_ns);
+        total += moved;
+        now_ns = end_ns;
+    }
+    if (total == 0)
+        quiet_account(worker, clock_now_ns() - start_ns);
+    return total;
+}
+
+static bool stages_ready(struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->stages_n; i++) {
+        if (worker->stages[i].ops->ready(worker->stages[i].self))
+            return true;
+    }
+    return atomic_load_explicit(&worker->stopping, memory_order_acquire);
+}
+
+/* Which stage's device to sleep on: one that also wakes on the event, else one with work in flight.
+ * *others tells whether a further device is in flight, which nobody would wait for. */
+static struct stage *park_choose(struct worker *worker, bool *others)
+{
+    struct stage *chosen = NULL;
+    uint32_t pending = 0;
+
+    for (uint32_t i = 0; i < worker->stages_n; i++) {
+        struct stage *stage = &worker->stages[i];
+        bool waits = stage->ops->waiting(stage->self) == STAGE_WAIT_DEVICE;
+
+        if (stage->ops->park == NULL)
+            continue;
+        pending += waits ? 1 : 0;
+        if (waits && (chosen == NULL || !chosen->park_wakes_on_event))
+            chosen = stage;
+    }
+    for (uint32_t i = 0; chosen == NULL && i < worker->stages_n; i++) {
+        if (worker->stages[i].ops->park != NULL && worker->stages[i].park_wakes_on_event)
+            chosen = &worker->stages[i];
+    }
+    *others = pending > 1;
+    return chosen;
+}
+
+void worker_park(struct worker *worker, uint64_t timeout_ns)
+{
+    uint32_t key = event_prepare(&worker->event);
+    uint64_t start_ns;
+    struct stage *stage;
+    bool others;
+
+    if (stages_ready(worker)) {
+        event_cancel(&worker->event);
+        return;
+    }
+    start_ns = clock_now_ns();
+    stage = park_choose(worker, &others);
+    if (stage != NULL &&
+        stage->ops->park(stage->self, others ? min_u64(timeout_ns, PARK_SHARED_NS) : timeout_ns))
+        event_cancel(&worker->event);
+    else
+        event_wait(&worker->event, key, timeout_ns);
+    quiet_account(worker, clock_now_ns() - start_ns);
+    for (uint32_t i = 0; i < worker->stages_n; i++)
+        STAT_ADD(worker->stages[i].stats->counters.parks, 1);
+}
+
+int worker_start_stages(struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->stages_n; i++) {
+        struct stage *stage = &worker->stages[i];
+        int rc = stage->ops->start != NULL ? stage->ops->start(stage->self) : 0;
+
+        if (rc != 0) {
+            while (i-- > 0) {
+                if (worker->stages[i].ops->stop != NULL)
+                    worker->stages[i].ops->stop(worker->stages[i].self);
+            }
+            return rc;
+        }
+    }
+    return 0;
+}
+
+void worker_stop_stages(struct worker *worker)
+{
+    for (uint32_t i = worker->stages_n; i-- > 0;) {
+        if (worker->stages[i].ops->stop != NULL)
+            worker->stages[i].ops->stop(worker->stages[i].self);
+    }
+}
+
+static void worker_pin(struct worker *worker)
+{
+    cpu_set_t mask;
+    int rc;
+
+    pthread_setname_np(pthread_self(), worker->name);
+    if (worker->cpu == DS_CPU_ANY)
+        return;
+    CPU_ZERO(&mask);
+    CPU_SET(worker->cpu, &mask);
+    rc = pthread_setaffinity_np(pthread_self(), sizeof(mask), &mask);
+    if (rc != 0)
+        host_log(worker->host, DS_LOG_WARNING, "%s: cannot pin to CPU %d: %s; stage_cpus or taskset",
+                 worker->name, worker->cpu, strerror(rc));
+}
+
+static void start_announce(struct worker *worker, uint32_t state)
+{
+    atomic_store_explicit(&worker->start_state, state, memory_order_release);
+    syscall(SYS_futex, (uint32_t *)&worker->start_state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void worker_loop(struct worker *worker)
+{
+    uint64_t quiet_since_ns = 0;
+
+    while (!atomic_load_explicit(&worker->stopping, memory_order_acquire)) {
+        if (worker_turn(worker) > 0) {
+            quiet_since_ns = 0;
+            continue;
+        }
+        if (worker->spin_ns == UINT32_MAX) {
+            cpu_relax();
+            continue;
+        }
+        if (quiet_since_ns == 0)
+            quiet_since_ns = clock_now_ns();
+        if (clock_now_ns() - quiet_since_ns < worker->spin_ns) {
+            cpu_relax();
+            continue;
+        }
+        worker_park(worker, EVENT_FOREVER);
+        quiet_since_ns = 0;
+    }
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *worker = argument;
+
+    worker_pin(worker);
+    worker->start_error = worker_start_stages(worker);
+    if (worker->start_error != 0) {
+        start_announce(worker, WORKER_FAILED);
+        return NULL;
+    }
+    start_announce(worker, WORKER_RUNNING);
+    worker_loop(worker);
+    worker_stop_stages(worker);
+    return NULL;
+}
+
+int worker_launch(struct worker *worker)
+{
+    sigset_t all, before;
+    uint32_t state;
+    int rc;
+
+    /* The host's signals are not for our threads. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&worker->thread, NULL, worker_main, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) {
+        host_log(worker->host, DS_LOG_ERROR, "%s: cannot start a thread: %s; RLIMIT_NPROC or pids.max",
+                 worker->name, strerror(rc));
+        return -rc;
+    }
+    while ((state = atomic_load_explicit(&worker->start_state, memory_order_acquire)) ==
+           WORKER_STARTING)
+        syscall(SYS_futex, (uint32_t *)&worker->start_state, FUTEX_WAIT_PRIVATE, WORKER_STARTING,
+                NULL, NULL, 0);
+    if (state == WORKER_FAILED) {
+        pthread_join(worker->thread, NULL);
+        return worker->start_error;
+    }
+    worker->started = true;
+    return 0;
+}
+
+void worker_stop(struct worker *worker)
+{
+    if (!worker->started)
+        return;
+    atomic_store_explicit(&worker->stopping, true, memory_order_release);
+    event_signal(&worker->event);
+    pthread_join(worker->thread, NULL);
+    worker->started = false;
+}

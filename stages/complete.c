@@ -1,0 +1,258 @@
+/* Ending chunks and requests, exactly once. */
+#include "stages/complete.h"
+
+#include "engine/clock.h"
+#include "engine/file.h"
+#include "engine/hist.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define COMPLETE_PARK_NS 500000u
+#define COMPLETE_TURN_MAX 512
+
+int complete_open(struct complete_stage *stage, const struct complete_config *config)
+{
+    uint32_t held = round_up_power_of_two(config->chunks_max);
+    int rc;
+
+    memset(stage, 0, sizeof(*stage));
+    stage->config = *config;
+    event_init(&stage->files);
+    stage->held_mask = held - 1;
+    stage->held = host_calloc(config->host, held, sizeof(struct chunk *));
+    rc = stage->held != NULL ? 0 : -ENOMEM;
+    if (rc == 0)
+        rc = ring_open(&stage->done, config->host, config->chunks_max);
+    if (rc == 0)
+        rc = ring_open(&stage->submitted, config->host, config->chunks_max);
+    if (rc != 0)
+        complete_close(stage);
+    return rc;
+}
+
+void complete_close(struct complete_stage *stage)
+{
+    const struct host *host = stage->config.host;
+
+    if (host == NULL)
+        return;
+    DS_ASSERT(stage->held_head == stage->held_tail && stage->credit_n == 0);
+    event_fini(&stage->files);
+    host_free(host, stage->held, (stage->held_mask + 1) * sizeof(struct chunk *));
+    if (stage->done.slots != NULL)
+        ring_close(&stage->done, host);
+    if (stage->submitted.slots != NULL)
+        ring_close(&stage->submitted, host);
+    stage->config.host = NULL;
+}
+
+static void credit_flush(struct complete_stage *stage)
+{
+    if (stage->credit_n == 0)
+        return;
+    ring_push_n_sp(stage->config.returned, (void *const *)stage->credit, stage->credit_n);
+    if (stage->config.submit_event != NULL)
+        event_signal(stage->config.submit_event);
+    stage->credit_n = 0;
+}
+
+/* Copies the finished slots' results out, frees the slots, and calls the application: in this order,
+ * so that the callback finds room to enqueue. */
+static void delivery_call(struct complete_delivery *delivery)
+{
+    struct ds_result results[COMPLETE_BURST];
+    struct ds_queue *queue = delivery->queue;
+
+    for (uint32_t i = 0; i < delivery->n; i++)
+        request_result(delivery->requests[i], &results[i]);
+    queue_free_slots(queue, delivery->requests, delivery->n);
+    queue->on_complete(queue->on_complete_ctx, results, delivery->n);
+}
+
+static void delivery_flush(struct complete_stage *stage)
+{
+    struct complete_delivery *delivery = &stage->delivery;
+    struct ds_queue *queue = delivery->queue;
+    uint32_t n = delivery->n;
+
+    if (n == 0)
+        return;
+    if (queue->on_complete != NULL)
+        delivery_call(delivery);
+    else
+        queue_publish_results(queue, delivery->requests, n);
+    queue_wake_waiters(queue);
+    STAT_ADD(stage->stats.counters.batches, 1);
+    delivery->n = 0;
+    /* release: our last touch of the queue; pairs with the acquire in submit_detach */
+    atomic_store_explicit(&queue->completed,
+                          atomic_load_explicit(&queue->completed, memory_order_relaxed) + n,
+                          memory_order_release);
+}
+
+static void request_end(struct complete_stage *stage, struct request *r, uint64_t now_ns)
+{
+    uint64_t latency_ns = now_ns > r->enqueued_ns ? now_ns - r->enqueued_ns : 0;
+
+    if (stage->delivery.queue != r->queue || stage->delivery.n == COMPLETE_BURST) {
+        delivery_flush(stage);
+        stage->delivery.queue = r->queue;
+    }
+    hist_record(&stage->latency_ns, latency_ns);
+    STAT_ADD(stage->completed, 1);
+    STAT_ADD(stage->bytes, r->bytes_done);
+    if (r->status != DS_STATUS_OK)
+        STAT_ADD(stage->failed, 1);
+    r->enqueued_ns = latency_ns;
+    stage->delivery.requests[stage->delivery.n++] = r;
+    if (r->file != NULL) {
+        stage->file_ended = true;
+        /* release: our last touch of the file; pairs with the acquire in ds_file_close */
+        atomic_store_explicit(&r->file->ended,
+                              atomic_load_explicit(&r->file->ended, memory_order_relaxed) + 1,
+                              memory_order_release);
+    }
+}
+
+static void request_chunk_done(struct complete_stage *stage, const struct chunk *chunk,
+                               uint64_t now_ns)
+{
+    struct request *r = chunk->request;
+
+    if (chunk->status == DS_STATUS_OK) {
+        r->bytes_done += chunk->kind == CHUNK_SIGNAL ? 0 : chunk->payload_bytes;
+    } else if (r->status == DS_STATUS_OK) {
+        r->status = chunk->status;
+        r->error = chunk->error;
+    }
+    DS_ASSERT(r->chunks_done < r->chunks_total);
+    if (++r->chunks_done == r->chunks_total)
+        request_end(stage, r, now_ns);
+}
+
+static void chunk_end(struct complete_stage *stage, struct chunk *chunk, uint64_t now_ns)
+{
+    hist_record(&stage->stats.latency_ns,
+                now_ns > chunk->entered_ns ? now_ns - chunk->entered_ns : 0);
+    STAT_ADD(stage->stats.counters.items, 1);
+    STAT_ADD(stage->stats.counters.bytes, chunk->payload_bytes);
+    DS_ASSERT(chunk->state == CHUNK_DONE_COPY);
+    /* A downloaded chunk goes round again, to the disk. */
+    if (chunk->kind != CHUNK_DOWNLOAD || chunk->status != DS_STATUS_OK) {
+        request_chunk_done(stage, chunk, now_ns);
+        chunk_advance(chunk, CHUNK_DONE_COPY, CHUNK_FREE);
+    }
+    stage->credit[stage->credit_n++] = chunk;
+    if (stage->credit_n == COMPLETE_BURST) {
+        delivery_flush(stage);
+        credit_flush(stage);
+    }
+}
+
+static uint32_t complete_done(struct complete_stage *stage, uint64_t now_ns)
+{
+    struct chunk *chunks[COMPLETE_BURST];
+    uint32_t total = 0, n;
+
+    STAT_MAX(stage->stats.counters.ring_high_water, ring_count(&stage->done));
+    do {
+        n = ring_pop_n_sc(&stage->done, (void **)chunks, COMPLETE_BURST);
+        for (uint32_t i = 0; i < n; i++)
+            chunk_end(stage, chunks[i], now_ns);
+        total += n;
+    } while (n == COMPLETE_BURST && total < COMPLETE_TURN_MAX);
+    return total;
+}
+
+/* Takes what was submitted into our own FIFO, so that its head can be looked at. */
+static void held_fill(struct complete_stage *stage)
+{
+    struct chunk *chunks[COMPLETE_BURST];
+    uint32_t n;
+
+    do {
+        n = ring_pop_n_sc(&stage->submitted, (void **)chunks, COMPLETE_BURST);
+        for (uint32_t i = 0; i < n; i++)
+            stage->held[stage->held_tail++ & stage->held_mask] = chunks[i];
+    } while (n == COMPLETE_BURST);
+    DS_ASSERT(stage->held_tail - stage->held_head <= stage->held_mask + 1);
+    STAT_MAX(stage->stats.counters.device_high_water, stage->held_tail - stage->held_head);
+}
+
+static uint32_t complete_submitted(struct complete_stage *stage, uint64_t now_ns)
+{
+    uint64_t reached = 0;
+    uint32_t total = 0;
+    int vk_result;
+
+    held_fill(stage);
+    if (stage->held_head == stage->held_tail)
+        return 0;
+    vk_result = stage->config.gpu->reached(stage->config.gpu_self, &reached);
+    while (stage->held_head != stage->held_tail && total < COMPLETE_TURN_MAX) {
+        struct chunk *chunk = stage->held[stage->held_head & stage->held_mask];
+
+        if (chunk->ticket > reached)
+            break;
+        if (vk_result != 0 && chunk->ticket != 0) {
+            chunk_fail(chunk, DS_STATUS_DEVICE_LOST, vk_result);
+            STAT_ADD(stage->stats.counters.errors, 1);
+        }
+        stage->held_head++;
+        chunk_end(stage, chunk, now_ns);
+        total++;
+    }
+    return total;
+}
+
+static uint32_t complete_work(void *self, uint64_t now_ns)
+{
+    struct complete_stage *stage = self;
+    uint32_t moved = complete_done(stage, now_ns);
+
+    if (stage->config.gpu != NULL)
+        moved += complete_submitted(stage, now_ns);
+    delivery_flush(stage);
+    if (stage->file_ended) {
+        stage->file_ended = false;
+        event_signal(&stage->files);
+    }
+    /* Last: submit may let go of a queue once it has seen this. */
+    credit_flush(stage);
+    return moved;
+}
+
+static enum stage_wait complete_waiting(void *self)
+{
+    const struct complete_stage *stage = self;
+
+    return stage->held_head != stage->held_tail ? STAGE_WAIT_DEVICE : STAGE_IDLE;
+}
+
+static bool complete_ready(void *self)
+{
+    const struct complete_stage *stage = self;
+
+    return ring_count(&stage->done) > 0 || ring_count(&stage->submitted) > 0;
+}
+
+static bool complete_park(void *self, uint64_t timeout_ns)
+{
+    struct complete_stage *stage = self;
+
+    if (stage->held_head == stage->held_tail)
+        return false;
+    stage->config.gpu->wait(stage->config.gpu_self,
+                            stage->held[stage->held_head & stage->held_mask]->ticket,
+                            min_u64(timeout_ns, COMPLETE_PARK_NS));
+    return true;
+}
+
+const struct stage_ops complete_stage_ops = {
+    .name = "complete",
+    .work = complete_work,
+    .waiting = complete_waiting,
+    .ready = complete_ready,
+    .park = complete_park,
+};

@@ -1,0 +1,257 @@
+/* The rest of the engine's public calls: queues come and go, steps, snapshots. */
+#include "stages/runtime.h"
+
+#include "engine/clock.h"
+#include "engine/stats.h"
+#include "stages/copy_vulkan.h"
+
+#include <ds/vulkan.h>
+#include <errno.h>
+#include <string.h>
+
+int64_t ds_engine_step(struct ds_engine *engine)
+{
+    return engine->topology == DS_TOPOLOGY_MANUAL ? engine_step(engine) : -EINVAL;
+}
+
+/* Parks the one worker of a MANUAL engine, unless another thread runs it. */
+static void manual_park(struct ds_engine *engine, uint64_t timeout_ns)
+{
+    if (atomic_exchange_explicit(&engine->stepping, true, memory_order_acquire))
+        return;
+    worker_park(&engine->workers[0], timeout_ns);
+    /* release: pairs with the acquire above and in engine_step */
+    atomic_store_explicit(&engine->stepping, false, memory_order_release);
+}
+
+int ds_engine_wait(struct ds_engine *engine, uint64_t timeout_ns)
+{
+    uint64_t start_ns = clock_now_ns();
+
+    if (engine->topology != DS_TOPOLOGY_MANUAL)
+        return -EINVAL;
+    manual_park(engine, timeout_ns);
+    return clock_now_ns() - start_ns < timeout_ns ? 0 : -ETIMEDOUT;
+}
+
+/* One round of ds_queue_wait on a MANUAL engine. While another thread runs the stages, the results
+ * are announced by it. */
+static void manual_step(struct ds_engine *engine, uint64_t timeout_ns)
+{
+    if (engine_step(engine) == 0)
+        manual_park(engine, timeout_ns);
+}
+
+int ds_queue_create(struct ds_engine *engine, const struct ds_queue_config *caller,
+                    struct ds_queue **out)
+{
+    struct ds_queue_config config = {.struct_size = sizeof(config)};
+    struct queue_port port = {
+        .engine = engine,
+        .host = &engine->host,
+        .submit_event = &engine->submit_worker->event,
+        .ready = &engine->submit.ready,
+        .gpu_allowed = engine->copy_kind != DS_COPY_HOST,
+        .memory_checked = engine->copy_kind != DS_COPY_NIL,
+        .file_checked = engine->read_kind != DS_READ_NIL,
+        .step = engine->topology == DS_TOPOLOGY_MANUAL ? manual_step : NULL,
+    };
+    struct ds_queue *queue;
+    uint32_t index;
+    int rc = caller != NULL ? copy_struct_in(&config, sizeof(config), caller) : 0;
+
+    if (rc != 0)
+        return rc;
+    queue = host_alloc(&engine->host, sizeof(*queue), CACHE_LINE);
+    if (queue == NULL)
+        return -ENOMEM;
+    pthread_mutex_lock(&engine->control);
+    index = ~engine->queues_used != 0 ? (uint32_t)__builtin_ctzll(~engine->queues_used) : 64;
+    rc = index < QUEUES_MAX ? queue_open(queue, &port, &config, index) : -ENOSPC;
+    if (rc == 0) {
+        engine->queues_used |= (uint64_t)1 << index;
+        submit_attach(&engine->submit, queue);
+    }
+    pthread_mutex_unlock(&engine->control);
+    if (rc != 0) {
+        host_free(&engine->host, queue, sizeof(*queue));
+        return rc;
+    }
+    *out = queue;
+    return 0;
+}
+
+/* Entries that were enqueued and never submitted yield nothing, but their files must not wait for
+ * them. The queue is ours alone by now. */
+static void queue_drop_unsubmitted(struct ds_queue *queue)
+{
+    struct request *r;
+
+    while (ring_pop_n_sc(&queue->submissions, (void **)&r, 1) == 1) {
+        for (; r != NULL; r = queue_chain_next(queue, r)) {
+            if (r->file != NULL)
+                atomic_fetch_add_explicit(&r->file->dropped, 1, memory_order_release);
+        }
+    }
+}
+
+void ds_queue_destroy(struct ds_queue **handle)
+{
+    struct ds_queue *queue = *handle;
+    struct ds_engine *engine;
+    struct event *event;
+
+    if (queue == NULL)
+        return;
+    *handle = NULL;
+    engine = queue->port.engine;
+    event = &engine->submit.detached;
+    atomic_store_explicit(&queue->closing, true, memory_order_release);
+    atomic_fetch_or_explicit(&engine->submit.ready, (uint64_t)1 << queue->index,
+                             memory_order_release);
+    event_signal(&engine->submit_worker->event);
+    for (;;) {
+        uint32_t key = event_prepare(event);
+
+        /* acquire: pairs with the release in submit_detach */
+        if (atomic_load_explicit(&queue->detached, memory_order_acquire)) {
+            event_cancel(event);
+            break;
+        }
+        engine_pause(engine, event, key);
+    }
+    queue_drop_unsubmitted(queue);
+    pthread_mutex_lock(&engine->control);
+    engine->queues_used &= ~((uint64_t)1 << queue->index);
+    pthread_mutex_unlock(&engine->control);
+    queue_close(queue);
+    host_free(&engine->host, queue, sizeof(*queue));
+}
+
+static uint32_t engine_threads(const struct ds_engine *engine)
+{
+    uint32_t threads = engine->topology == DS_TOPOLOGY_MANUAL ? 0 : engine->workers_n;
+
+    if (threads > 0 && engine->copy_is_manual)
+        threads--;
+    for (uint32_t i = 0; i < engine->lanes_n; i++)
+        threads += engine->lanes[i].info.threads;
+    return threads;
+}
+
+int ds_engine_get_info(const struct ds_engine *engine, struct ds_engine_info *info)
+{
+    const struct read_backend_info *read = &engine->lanes[0].info;
+    struct ds_engine_info ours = {
+        .topology = engine->topology,
+        .read = engine->read_kind,
+        .copy = engine->copy_kind,
+        .read_lanes = engine->lanes_n,
+        .threads = engine_threads(engine),
+        .arena_bytes = engine->staging.bytes,
+        .chunk_bytes = engine->config.chunk_bytes,
+        .uring_fixed_buffers = read->fixed_buffers,
+        .uring_fixed_files = read->fixed_files,
+        .uring_defer_taskrun = read->defer_taskrun,
+        .arena_huge_pages = engine->staging.huge_pages,
+        .read_reason = engine->read_reason[0] != '\0' ? engine->read_reason : read->reason,
+        .arena_kind = engine->staging.kind,
+        .device_name = "",
+    };
+    struct ds_vulkan_info vulkan = {.struct_size = sizeof(vulkan)};
+
+    if (engine->copy_kind == DS_COPY_VULKAN &&
+        ds_vulkan_backend_get_info(engine->config.vulkan, &vulkan) == 0)
+        ours.device_name = vulkan.device_name;
+    return copy_struct_out(info, &ours, sizeof(ours));
+}
+
+static void counters_read(const struct ds_engine *engine, struct ds_counters *c)
+{
+    c->requests_accepted = STAT_GET(engine->submit.begun);
+    c->requests_completed = STAT_GET(engine->complete.completed);
+    c->requests_failed = STAT_GET(engine->complete.failed);
+    c->bytes_completed = STAT_GET(engine->complete.bytes);
+    c->arena_used_bytes = STAT_GET(engine->submit.arena_used_bytes);
+    c->arena_high_water_bytes = STAT_GET(engine->submit.arena_high_water_bytes);
+    c->chunks_in_flight = STAT_GET(engine->submit.chunks_in_flight);
+    stage_stats_read(&engine->submit.stats, &c->stages[DS_STAGE_SUBMIT],
+                     &c->stage_latency_ns[DS_STAGE_SUBMIT]);
+    for (uint32_t i = 0; i < engine->lanes_n; i++)
+        stage_stats_read(&engine->lanes[i].stats, &c->stages[DS_STAGE_READ],
+                         &c->stage_latency_ns[DS_STAGE_READ]);
+    stage_stats_read(&engine->copy.stats, &c->stages[DS_STAGE_COPY],
+                     &c->stage_latency_ns[DS_STAGE_COPY]);
+    stage_stats_read(&engine->copy.submitter_stats, &c->stages[DS_STAGE_COPY],
+                     &c->stage_latency_ns[DS_STAGE_COPY]);
+    stage_stats_read(&engine->complete.stats, &c->stages[DS_STAGE_COMPLETE],
+                     &c->stage_latency_ns[DS_STAGE_COMPLETE]);
+    histogram_read(&engine->complete.latency_ns, &c->latency_ns);
+}
+
+int ds_engine_get_counters(const struct ds_engine *engine, struct ds_counters *counters)
+{
+    struct ds_counters ours = {.reserved = 0};
+
+    counters_read(engine, &ours);
+    return copy_struct_out(counters, &ours, sizeof(ours));
+}
+
+const char *ds_stage_name(uint32_t stage)
+{
+    static const char *const names[DS_STAGE_COUNT] = {"submit", "read", "copy", "complete"};
+
+    return stage < DS_STAGE_COUNT ? names[stage] : NULL;
+}
+
+/* The copy stage of a MANUAL engine runs with all the others; else it has a worker of its own. */
+static void collect_turn(struct ds_engine *engine)
+{
+    if (engine->topology == DS_TOPOLOGY_MANUAL)
+        engine_step(engine);
+    else
+        worker_turn(engine->copy_worker);
+}
+
+static void collect_park(struct ds_engine *engine, uint64_t timeout_ns)
+{
+    if (engine->topology == DS_TOPOLOGY_MANUAL)
+        manual_park(engine, timeout_ns);
+    else
+        worker_park(engine->copy_worker, timeout_ns);
+}
+
+int ds_vulkan_collect(struct ds_engine *engine, uint64_t timeout_ns)
+{
+    uint64_t now_ns = clock_now_ns(), deadline_ns;
+
+    if (!engine->copy_is_manual)
+        return -EINVAL;
+    if (__builtin_add_overflow(now_ns, timeout_ns, &deadline_ns))
+        deadline_ns = UINT64_MAX;
+    for (;;) {
+        uint64_t ready;
+
+        collect_turn(engine);
+        ready = copy_ready_n(&engine->copy);
+        if (atomic_exchange_explicit(&engine->copy.interrupted, false, memory_order_acquire) ||
+            ready > 0)
+            return (int)ready;
+        now_ns = clock_now_ns();
+        if (now_ns >= deadline_ns)
+            return 0;
+        collect_park(engine, deadline_ns == UINT64_MAX ? EVENT_FOREVER : deadline_ns - now_ns);
+    }
+}
+
+int ds_vulkan_submit(struct ds_engine *engine)
+{
+    return engine->copy_is_manual ? (int)copy_submit(&engine->copy) : -EINVAL;
+}
+
+void ds_vulkan_interrupt(struct ds_engine *engine)
+{
+    /* release: pairs with the acquire in ds_vulkan_collect */
+    atomic_store_explicit(&engine->copy.interrupted, true, memory_order_release);
+    event_signal(&engine->copy_worker->event);
+}

@@ -1,0 +1,455 @@
+/* Sorting chunks into those that are done and those that the GPU must copy, and batching these. */
+#include "stages/copy.h"
+
+#include "engine/clock.h"
+#include "engine/hist.h"
+#include "engine/queue.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define COPY_POP 64        /* chunks taken from a lane at a time */
+#define COPY_TURN_MAX 512  /* chunks in one turn, at most */
+#define COPY_BUSY_BATCHES 2 /* with so many in flight, a batch that is not full waits for more */
+#define COPY_PARK_NS 500000u
+
+static void batch_free_memory(struct copy_stage *stage, struct copy_batch *batch)
+{
+    const struct host *host = stage->config.host;
+    uint32_t n = stage->regions_max;
+
+    host_free(host, batch->chunks, n * sizeof(struct chunk *));
+    host_free(host, batch->signal_chunks, n * sizeof(struct chunk *));
+    host_free(host, batch->signals, n * sizeof(struct copy_signal));
+}
+
+static int batch_alloc_memory(struct copy_stage *stage, struct copy_batch *batch)
+{
+    const struct host *host = stage->config.host;
+    uint32_t n = stage->regions_max;
+
+    batch->chunks = host_calloc(host, n, sizeof(struct chunk *));
+    batch->signal_chunks = host_calloc(host, n, sizeof(struct chunk *));
+    batch->signals = host_calloc(host, n, sizeof(struct copy_signal));
+    return batch->chunks != NULL && batch->signal_chunks != NULL && batch->signals != NULL
+               ? 0
+               : -ENOMEM;
+}
+
+int copy_open(struct copy_stage *stage, const struct copy_config *config, uint32_t lanes)
+{
+    int rc = 0;
+
+    DS_ASSERT(lanes >= 1 && lanes <= COPY_LANES_MAX);
+    memset(stage, 0, sizeof(*stage));
+    stage->config = *config;
+    stage->lanes_n = lanes;
+    if (config->kind == COPY_KIND_GPU) {
+        stage->batches_n = config->gpu->batches_max(config->gpu_self);
+        stage->regions_max = config->gpu->regions_max(config->gpu_self);
+        stage->manual = config->gpu->manual(config->gpu_self);
+    }
+    for (uint32_t i = 0; rc == 0 && i < lanes; i++)
+        rc = ring_open(&stage->in[i], config->host, config->chunks_max);
+    for (uint32_t i = 0; rc == 0 && i < stage->batches_n; i++)
+        rc = batch_alloc_memory(stage, &stage->batches[i]);
+    if (rc != 0)
+        copy_close(stage);
+    return rc;
+}
+
+void copy_close(struct copy_stage *stage)
+{
+    if (stage->config.host == NULL)
+        return;
+    for (uint32_t i = 0; i < stage->batches_n; i++)
+        batch_free_memory(stage, &stage->batches[i]);
+    for (uint32_t i = 0; i < stage->lanes_n; i++) {
+        if (stage->in[i].slots != NULL)
+            ring_close(&stage->in[i], stage->config.host);
+    }
+    stage->config.host = NULL;
+}
+
+static void finished_flush(struct copy_stage *stage)
+{
+    if (stage->finished_n == 0)
+        return;
+    ring_push_n_sp(stage->config.done, (void *const *)stage->finished, stage->finished_n);
+    if (stage->config.complete_event != NULL)
+        event_signal(stage->config.complete_event);
+    stage->finished_n = 0;
+}
+
+static void chunk_account(struct stage_stats *stats, struct chunk *chunk, uint64_t now_ns)
+{
+    hist_record(&stats->latency_ns, now_ns > chunk->entered_ns ? now_ns - chunk->entered_ns : 0);
+    STAT_ADD(stats->counters.items, 1);
+    STAT_ADD(stats->counters.bytes, chunk->payload_bytes);
+    chunk->entered_ns = now_ns;
+}
+
+static void chunk_finish(struct copy_stage *stage, struct chunk *chunk, uint64_t now_ns)
+{
+    chunk_account(&stage->stats, chunk, now_ns);
+    chunk_advance(chunk, CHUNK_IN_COPY, CHUNK_DONE_COPY);
+    stage->finished[stage->finished_n++] = chunk;
+    if (stage->finished_n == ARRAY_LENGTH(stage->finished))
+        finished_flush(stage);
+}
+
+
+static void chunk_copy_host(struct chunk *chunk)
+{
+    struct request *r = chunk->request;
+    uint64_t payload_offset = r->offset + chunk->request_offset - chunk->file_offset;
+
+    memcpy(r->host + chunk->request_offset, chunk->memory + payload_offset, chunk->payload_bytes);
+}
+
+/* The open batch, opened if need be. Room is checked before chunks are popped. */
+static struct copy_batch *batch_open(struct copy_stage *stage, uint64_t now_ns)
+{
+    struct copy_batch *batch = stage->open;
+
+    if (batch != NULL)
+        return batch;
+    DS_ASSERT(stage->opened_n - stage->freed_n < stage->batches_n);
+    batch = &stage->batches[stage->opened_n % stage->batches_n];
+    DS_ASSERT(atomic_load_explicit(&batch->state, memory_order_relaxed) == COPY_BATCH_FREE);
+    atomic_store_explicit(&batch->state, COPY_BATCH_OPEN, memory_order_relaxed);
+    batch->chunks_n = 0;
+    batch->signals_n = 0;
+    batch->signal_chunks_n = 0;
+    batch->vk_result = 0;
+    batch->opened_ns = now_ns;
+    batch->ticket = ++stage->opened_n;
+    stage->open = batch;
+    return batch;
+}
+
+static bool batch_is_full(const struct copy_stage *stage)
+{
+    return stage->open != NULL && (stage->open->chunks_n == stage->regions_max ||
+                                   stage->open->signal_chunks_n == stage->regions_max);
+}
+
+static bool signal_fits(const struct copy_stage *stage)
+{
+    return stage->open != NULL ? stage->open->signal_chunks_n < stage->regions_max
+                               : stage->opened_n - stage->freed_n < stage->batches_n;
+}
+
+/* One submission must not signal a semaphore twice, and a later value covers an earlier one. */
+static void signal_add(struct copy_batch *batch, struct chunk *chunk)
+{
+    struct copy_signal signal = {chunk->request->gpu_buffer, chunk->request->gpu_offset};
+    uint32_t i = 0;
+
+    while (i < batch->signals_n && batch->signals[i].semaphore != signal.semaphore)
+        i++;
+    if (i == batch->signals_n)
+        batch->signals[batch->signals_n++] = signal;
+    else
+        batch->signals[i].value = max_u64(batch->signals[i].value, signal.value);
+    batch->signal_chunks[batch->signal_chunks_n++] = chunk;
+}
+
+/* Signals whose requests have all been recorded join the open batch. */
+static void signals_fire(struct copy_stage *stage, struct ds_queue *queue, uint64_t now_ns)
+{
+    struct chunk *chunk;
+
+    stage->unfired |= (uint64_t)1 << queue->index;
+    stage->unfired_queues[queue->index] = queue;
+    while (signal_fits(stage)) {
+        chunk = order_fire(&queue->order);
+        if (chunk == NULL) {
+            stage->unfired &= ~((uint64_t)1 << queue->index);
+            return;
+        }
+        signal_add(batch_open(stage, now_ns), chunk);
+        stage->flush_wanted = true;
+    }
+}
+
+/* The copy stage has done its part of this chunk: count it for the signals behind it. */
+static void chunk_ordered(struct copy_stage *stage, const struct chunk *chunk, uint64_t now_ns)
+{
+    struct request *r = chunk->request;
+
+    if (chunk->kind == CHUNK_DOWNLOAD && chunk->status == DS_STATUS_OK)
+        return; /* its write is still to come */
+    if (++r->chunks_copied < r->chunks_total)
+        return;
+    order_done(&r->queue->order, r->epoch);
+    if (stage->config.kind == COPY_KIND_GPU && order_waits(&r->queue->order))
+        signals_fire(stage, r->queue, now_ns);
+}
+
+/* Signals that found no room in an earlier turn. */
+static void signals_retry(struct copy_stage *stage, uint64_t now_ns)
+{
+    uint64_t unfired = stage->unfired;
+
+    while (unfired != 0) {
+        signals_fire(stage, stage->unfired_queues[__builtin_ctzll(unfired)], now_ns);
+        unfired &= unfired - 1;
+    }
+}
+
+static bool chunk_needs_gpu(const struct copy_stage *stage, const struct chunk *chunk)
+{
+    return stage->config.kind == COPY_KIND_GPU && chunk->status == DS_STATUS_OK &&
+           chunk->kind != CHUNK_WRITE && chunk->request->host == NULL;
+}
+
+static void chunk_route(struct copy_stage *stage, struct chunk *chunk, uint64_t now_ns)
+{
+    struct request *r = chunk->request;
+
+    chunk_advance(chunk, CHUNK_DONE_READ, CHUNK_IN_COPY);
+    if (chunk->kind == CHUNK_SIGNAL) {
+        order_signal(&r->queue->order, r->epoch, chunk->io_bytes, chunk);
+        signals_fire(stage, r->queue, now_ns);
+        return;
+    }
+    if (chunk_needs_gpu(stage, chunk)) {
+        struct copy_batch *batch = batch_open(stage, now_ns);
+
+        batch->chunks[batch->chunks_n++] = chunk;
+        chunk_ordered(stage, chunk, now_ns);
+        return;
+    }
+    if (chunk->status == DS_STATUS_OK && chunk->kind == CHUNK_READ && !r->in_place &&
+        stage->config.kind != COPY_KIND_NIL)
+        chunk_copy_host(chunk);
+    chunk_ordered(stage, chunk, now_ns);
+    chunk_finish(stage, chunk, now_ns);
+}
+
+/* Frees batches whose ticket was reached. */
+static void batches_recycle(struct copy_stage *stage)
+{
+    uint64_t submitted = atomic_load_explicit(&stage->submitted_n, memory_order_acquire);
+
+    STAT_MAX(stage->stats.counters.device_high_water, submitted - stage->freed_n);
+    if (stage->freed_n == submitted)
+        return;
+    stage->config.gpu->reached(stage->config.gpu_self, &stage->reached);
+    while (stage->freed_n != submitted) {
+        struct copy_batch *batch = &stage->batches[stage->freed_n % stage->batches_n];
+
+        if (batch->ticket > stage->reached)
+            break;
+        atomic_store_explicit(&batch->state, COPY_BATCH_FREE, memory_order_relaxed);
+        stage->freed_n++;
+    }
+}
+
+/* Records the open batch and makes it READY. */
+static void batch_end(struct copy_stage *stage)
+{
+    struct copy_batch *batch = stage->open;
+    uint32_t index = (uint32_t)(batch - stage->batches);
+
+    batch->vk_result = stage->config.gpu->record(stage->config.gpu_self, index, batch->chunks,
+                                                 batch->chunks_n);
+    atomic_store_explicit(&batch->state, COPY_BATCH_READY, memory_order_relaxed);
+    stage->open = NULL;
+    stage->held = false;
+    stage->flush_wanted = false;
+    /* release: the batch, before it is announced; pairs with the acquire in copy_submit */
+    atomic_fetch_add_explicit(&stage->ready_n, 1, memory_order_release);
+}
+
+/* Ends the open batch unless it pays to let it grow. */
+static void batch_consider(struct copy_stage *stage, uint64_t now_ns)
+{
+    const struct copy_batch *batch = stage->open;
+    uint64_t in_flight;
+
+    if (batch == NULL)
+        return;
+    in_flight = stage->opened_n - 1 - stage->freed_n;
+    stage->held = in_flight >= COPY_BUSY_BATCHES && !batch_is_full(stage) && !stage->manual &&
+                  !stage->flush_wanted && now_ns - batch->opened_ns < stage->config.flush_ns;
+    if (!stage->held)
+        batch_end(stage);
+}
+
+uint64_t copy_ready_n(const struct copy_stage *stage)
+{
+    return atomic_load_explicit(&stage->ready_n, memory_order_acquire) -
+           atomic_load_explicit(&stage->submitted_n, memory_order_relaxed);
+}
+
+static enum ds_status vk_status(int vk_result)
+{
+    return vk_result == -4 /* VK_ERROR_DEVICE_LOST */           ? DS_STATUS_DEVICE_LOST
+           : vk_result == -1 || vk_result == -2 /* OUT_OF_.. */ ? DS_STATUS_NO_MEMORY
+                                                                : DS_STATUS_VULKAN_ERROR;
+}
+
+/* Passes a submitted batch's chunks on to complete, which waits for the ticket. */
+static void batch_pass_on(struct copy_stage *stage, struct copy_batch *batch, uint64_t now_ns)
+{
+    struct chunk **groups[2] = {batch->chunks, batch->signal_chunks};
+    uint32_t counts[2] = {batch->chunks_n, batch->signal_chunks_n};
+
+    for (uint32_t g = 0; g < 2; g++) {
+        for (uint32_t i = 0; i < counts[g]; i++) {
+            struct chunk *chunk = groups[g][i];
+
+            if (batch->vk_result != 0)
+                chunk_fail(chunk, vk_status(batch->vk_result), batch->vk_result);
+            chunk_account(&stage->submitter_stats, chunk, now_ns);
+            chunk->ticket = batch->vk_result == 0 ? batch->ticket : 0;
+            chunk_advance(chunk, CHUNK_IN_COPY, CHUNK_DONE_COPY);
+        }
+        ring_push_n_sp(stage->config.submitted, (void *const *)groups[g], counts[g]);
+    }
+    if (stage->config.complete_event != NULL)
+        event_signal(stage->config.complete_event);
+}
+
+uint32_t copy_submit(struct copy_stage *stage)
+{
+    /* acquire: pairs with the release in batch_end */
+    struct ds_stage_counters *counters = &stage->submitter_stats.counters;
+    uint64_t ready = atomic_load_explicit(&stage->ready_n, memory_order_acquire);
+    uint64_t at = atomic_load_explicit(&stage->submitted_n, memory_order_relaxed);
+    uint32_t n = 0;
+
+    for (; at != ready; at++, n++) {
+        uint32_t index = (uint32_t)(at % stage->batches_n);
+        struct copy_batch *batch = &stage->batches[index];
+        uint64_t now_ns = clock_now_ns();
+
+        DS_ASSERT(atomic_load_explicit(&batch->state, memory_order_relaxed) == COPY_BATCH_READY);
+        if (batch->vk_result == 0)
+            batch->vk_result = stage->config.gpu->submit(stage->config.gpu_self, index,
+                                                         batch->ticket, batch->signals,
+                                                         batch->signals_n);
+        if (batch->vk_result != 0)
+            STAT_ADD(counters->errors, batch->chunks_n + batch->signal_chunks_n);
+        STAT_ADD(counters->batches, 1);
+        batch_pass_on(stage, batch, now_ns);
+        atomic_store_explicit(&batch->state, COPY_BATCH_SUBMITTED, memory_order_relaxed);
+        if (batch->vk_result != 0)
+            batch->ticket = 0;
+        /* release: pairs with the acquire in batches_recycle */
+        atomic_store_explicit(&stage->submitted_n, at + 1, memory_order_release);
+    }
+    return n;
+}
+
+/* How many chunks may be popped: each of them may need a place in a batch. */
+static uint32_t copy_room(struct copy_stage *stage)
+{
+    if (stage->config.kind != COPY_KIND_GPU)
+        return COPY_POP;
+    if (stage->open != NULL) {
+        return min_u32(COPY_POP, stage->regions_max - stage->open->chunks_n);
+    }
+    return stage->opened_n - stage->freed_n < stage->batches_n
+               ? min_u32(COPY_POP, stage->regions_max)
+               : 0;
+}
+
+static uint32_t copy_pop_lane(struct copy_stage *stage, struct ring *in, uint64_t now_ns)
+{
+    struct chunk *chunks[COPY_POP];
+    uint32_t room = copy_room(stage);
+    uint32_t n;
+
+    stage->blocked = room == 0;
+    if (room == 0)
+        return 0;
+    STAT_MAX(stage->stats.counters.ring_high_water, ring_count(in));
+    n = ring_pop_n_sc(in, (void **)chunks, room);
+    for (uint32_t i = 0; i < n; i++)
+        chunk_route(stage, chunks[i], now_ns);
+    if (batch_is_full(stage))
+        batch_end(stage);
+    return n;
+}
+
+static uint32_t copy_work(void *self, uint64_t now_ns)
+{
+    struct copy_stage *stage = self;
+    uint32_t moved = 0, empty = 0;
+
+    if (stage->config.kind == COPY_KIND_GPU) {
+        batches_recycle(stage);
+        signals_retry(stage, now_ns);
+    }
+    while (empty < stage->lanes_n && moved < COPY_TURN_MAX) {
+        uint32_t n = copy_pop_lane(stage, &stage->in[stage->next_lane], now_ns);
+
+        empty = n == 0 ? empty + 1 : 0;
+        moved += n;
+        if (++stage->next_lane == stage->lanes_n)
+            stage->next_lane = 0;
+    }
+    finished_flush(stage);
+    if (stage->config.kind == COPY_KIND_GPU) {
+        batch_consider(stage, now_ns);
+        if (!stage->manual)
+            moved += copy_submit(stage);
+    }
+    return moved;
+}
+
+static bool copy_has_input(const struct copy_stage *stage)
+{
+    for (uint32_t i = 0; i < stage->lanes_n; i++) {
+        if (ring_count(&stage->in[i]) > 0)
+            return true;
+    }
+    return false;
+}
+
+static enum stage_wait copy_waiting(void *self)
+{
+    const struct copy_stage *stage = self;
+
+    return stage->held || stage->unfired != 0 || (stage->blocked && copy_has_input(stage))
+               ? STAGE_WAIT_DEVICE
+               : STAGE_IDLE;
+}
+
+static bool copy_ready(void *self)
+{
+    struct copy_stage *stage = self;
+
+    if (atomic_load_explicit(&stage->interrupted, memory_order_relaxed))
+        return true;
+    if (stage->held && clock_now_ns() - stage->open->opened_ns >= stage->config.flush_ns)
+        return true;
+    return !stage->blocked && copy_has_input(stage);
+}
+
+/* Only while a batch is held back or no batch is free: sleep until the oldest one has ended. */
+static bool copy_park(void *self, uint64_t timeout_ns)
+{
+    struct copy_stage *stage = self;
+    uint64_t submitted = atomic_load_explicit(&stage->submitted_n, memory_order_relaxed);
+
+    if (copy_waiting(stage) != STAGE_WAIT_DEVICE || stage->freed_n == submitted)
+        return false;
+    if (stage->held)
+        timeout_ns = min_u64(timeout_ns, stage->config.flush_ns);
+    stage->config.gpu->wait(stage->config.gpu_self,
+                            stage->batches[stage->freed_n % stage->batches_n].ticket,
+                            min_u64(timeout_ns, COPY_PARK_NS));
+    return true;
+}
+
+const struct stage_ops copy_stage_ops = {
+    .name = "copy",
+    .work = copy_work,
+    .waiting = copy_waiting,
+    .ready = copy_ready,
+    .park = copy_park,
+};

@@ -1,0 +1,219 @@
+/* Topology: which worker runs which stage, on which CPU, and who wakes whom. */
+#include "stages/runtime.h"
+
+#include "engine/clock.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SPIN_NS 20000u
+#define SPIN_FEW_CPUS_NS 2000u
+#define FEW_CPUS 4
+
+/* The pipeline, read from top to bottom. Each read lane is a row of its own at run time. */
+static const struct {
+    enum ds_stage stage;
+    const char *thread_name;
+} pipeline[DS_STAGE_COUNT] = {
+    {DS_STAGE_SUBMIT, "ds-submit"},
+    {DS_STAGE_READ, "ds-read"},
+    {DS_STAGE_COPY, "ds-copy"},
+    {DS_STAGE_COMPLETE, "ds-complete"},
+};
+
+static struct worker *worker_new(struct ds_engine *engine, const char *name)
+{
+    struct worker *worker = &engine->workers[engine->workers_n++];
+
+    DS_ASSERT(engine->workers_n <= WORKERS_MAX);
+    worker_init(worker, &engine->host, name);
+    worker->spin_ns = engine->config.spin_ns;
+    return worker;
+}
+
+static struct worker **worker_of(struct ds_engine *engine, enum ds_stage stage, uint32_t lane)
+{
+    switch (stage) {
+    case DS_STAGE_SUBMIT:
+        return &engine->submit_worker;
+    case DS_STAGE_READ:
+        return &engine->lane_workers[lane];
+    case DS_STAGE_COPY:
+        return &engine->copy_worker;
+    case DS_STAGE_COMPLETE:
+    case DS_STAGE_COUNT:
+        break;
+    }
+    return &engine->complete_worker;
+}
+
+/* The CPU that the caller runs on goes last, so that no stage takes it while others are free. */
+static void cpus_caller_last(struct cpus *cpus)
+{
+    int current = sched_getcpu();
+
+    for (uint32_t i = 0; i + 1 < cpus->n; i++) {
+        if (cpus->ids[i] == current) {
+            memmove(&cpus->ids[i], &cpus->ids[i + 1], (cpus->n - 1 - i) * sizeof(cpus->ids[0]));
+            cpus->ids[cpus->n - 1] = current;
+            return;
+        }
+    }
+}
+
+static int32_t cpu_for(const struct ds_engine *engine, const struct cpus *cpus,
+                       enum ds_stage stage, uint32_t lane, uint32_t nth)
+{
+    const struct ds_engine_config *c = &engine->config;
+
+    if (c->pin == DS_PIN_LIST)
+        return c->stage_cpus[stage] == DS_CPU_ANY ? DS_CPU_ANY
+                                                  : c->stage_cpus[stage] + (int32_t)lane;
+    if (c->pin == DS_PIN_NONE || engine->topology != DS_TOPOLOGY_DEDICATED)
+        return DS_CPU_ANY;
+    /* Two threads that spin on one CPU are worse than two that roam. */
+    return nth < cpus->n ? cpus->ids[nth] : DS_CPU_ANY;
+}
+
+static void plan_dedicated(struct ds_engine *engine, const struct cpus *cpus)
+{
+    uint32_t nth = 0;
+
+    for (uint32_t i = 0; i < DS_STAGE_COUNT; i++) {
+        uint32_t lanes = pipeline[i].stage == DS_STAGE_READ ? engine->lanes_n : 1;
+
+        for (uint32_t lane = 0; lane < lanes; lane++) {
+            char name[16];
+            struct worker *worker;
+
+            snprintf(name, sizeof(name), lanes > 1 ? "%s-%u" : "%s", pipeline[i].thread_name, lane);
+            worker = worker_new(engine, name);
+            *worker_of(engine, pipeline[i].stage, lane) = worker;
+            if (pipeline[i].stage == DS_STAGE_COPY && engine->copy_is_manual)
+                continue;
+            worker->cpu = cpu_for(engine, cpus, pipeline[i].stage, lane, nth++);
+        }
+    }
+}
+
+static void plan_shared(struct ds_engine *engine, const struct cpus *cpus)
+{
+    struct worker *worker = worker_new(engine, "ds-engine");
+
+    worker->cpu = cpu_for(engine, cpus, DS_STAGE_SUBMIT, 0, 0);
+    for (uint32_t i = 0; i < DS_STAGE_COUNT; i++) {
+        for (uint32_t lane = 0; lane < engine->lanes_n; lane++)
+            *worker_of(engine, pipeline[i].stage, lane) = worker;
+    }
+    if (engine->copy_is_manual && engine->topology == DS_TOPOLOGY_SHARED)
+        engine->copy_worker = worker_new(engine, "ds-copy");
+}
+
+void pipeline_plan(struct ds_engine *engine)
+{
+    uint32_t threads = DS_STAGE_COUNT - 1 + engine->lanes_n;
+    struct cpus cpus;
+
+    cpus_read(&cpus);
+    cpus_caller_last(&cpus);
+    if (engine->config.spin_ns == 0)
+        engine->config.spin_ns = cpus.n < FEW_CPUS ? SPIN_FEW_CPUS_NS : SPIN_NS;
+    engine->topology = engine->config.topology;
+    if (engine->topology == DS_TOPOLOGY_AUTO)
+        engine->topology = cpus.n > threads ? DS_TOPOLOGY_DEDICATED : DS_TOPOLOGY_SHARED;
+    if (engine->topology == DS_TOPOLOGY_DEDICATED)
+        plan_dedicated(engine, &cpus);
+    else
+        plan_shared(engine, &cpus);
+}
+
+/* Whom to wake after a push from one worker to another: nobody within one. */
+static struct event *edge(struct worker *from, struct worker *to)
+{
+    return from == to ? NULL : &to->event;
+}
+
+void pipeline_connect(struct ds_engine *engine)
+{
+    struct worker *submit = engine->submit_worker, *copy = engine->copy_worker;
+    struct worker *complete = engine->complete_worker;
+
+    worker_add(submit, (struct stage){&submit_stage_ops, &engine->submit, &engine->submit.stats,
+                                      false});
+    for (uint32_t i = 0; i < engine->lanes_n; i++) {
+        struct read_stage *lane = &engine->lanes[i];
+        struct worker *worker = engine->lane_workers[i];
+
+        worker_add(worker, (struct stage){&read_stage_ops, lane, &lane->stats,
+                                          lane->backend->park_wakes_on_event});
+        submit_add_lane(&engine->submit, &lane->in, edge(submit, worker));
+        lane->copy_event = edge(worker, copy);
+    }
+    worker_add(copy, (struct stage){&copy_stage_ops, &engine->copy, &engine->copy.stats, false});
+    worker_add(complete, (struct stage){&complete_stage_ops, &engine->complete,
+                                        &engine->complete.stats, false});
+    /* In DS_VULKAN_QUEUE_MANUAL the caller's thread submits, whichever runs the copy stage. */
+    engine->copy.config.complete_event =
+        engine->copy_is_manual ? &complete->event : edge(copy, complete);
+    engine->complete.config.submit_event = edge(complete, submit);
+}
+
+static bool worker_has_thread(const struct ds_engine *engine, const struct worker *worker)
+{
+    if (engine->topology == DS_TOPOLOGY_MANUAL)
+        return false;
+    return !(engine->copy_is_manual && worker == engine->copy_worker);
+}
+
+int pipeline_start(struct ds_engine *engine)
+{
+    for (; engine->started_n < engine->workers_n; engine->started_n++) {
+        struct worker *worker = &engine->workers[engine->started_n];
+        int rc = worker_has_thread(engine, worker) ? worker_launch(worker)
+                                                   : worker_start_stages(worker);
+
+        if (rc != 0) {
+            pipeline_stop(engine);
+            return rc;
+        }
+    }
+    return 0;
+}
+
+void pipeline_stop(struct ds_engine *engine)
+{
+    while (engine->started_n > 0) {
+        struct worker *worker = &engine->workers[--engine->started_n];
+
+        if (worker_has_thread(engine, worker))
+            worker_stop(worker);
+        else
+            worker_stop_stages(worker);
+    }
+}
+
+int64_t engine_step(struct ds_engine *engine)
+{
+    int64_t moved = 0;
+
+    if (atomic_exchange_explicit(&engine->stepping, true, memory_order_acquire))
+        return -EBUSY;
+    for (uint32_t i = 0; i < engine->workers_n; i++)
+        moved += worker_turn(&engine->workers[i]);
+    /* release: pairs with the acquire above, on the thread that steps next */
+    atomic_store_explicit(&engine->stepping, false, memory_order_release);
+    return moved;
+}
+
+void engine_pause(struct ds_engine *engine, struct event *event, uint32_t key)
+{
+    if (engine->topology == DS_TOPOLOGY_MANUAL) {
+        event_cancel(event);
+        if (engine_step(engine) <= 0)
+            sched_yield();
+        return;
+    }
+    event_wait(event, key, EVENT_FOREVER);
+}

@@ -1,0 +1,225 @@
+/* Making an engine out of its parts, and taking it apart. */
+#include "stages/runtime.h"
+
+#include "stages/copy_vulkan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *errno_name(int error)
+{
+    return strerrorname_np(error) != NULL ? strerrorname_np(error) : "error";
+}
+
+static int choose_copy(struct ds_engine *engine)
+{
+    enum ds_copy_backend kind = engine->config.copy_backend;
+
+    if (kind == DS_COPY_AUTO)
+        kind = engine->config.vulkan != NULL ? DS_COPY_VULKAN : DS_COPY_HOST;
+    engine->copy_kind = kind;
+    return kind == DS_COPY_VULKAN && engine->config.vulkan == NULL ? -ENODEV : 0;
+}
+
+/* The GPU first: it may have a say in where staging memory comes from. */
+static int open_staging(struct ds_engine *engine)
+{
+    int rc = 0;
+
+    if (engine->copy_kind != DS_COPY_VULKAN)
+        return staging_map(&engine->staging, engine->config.arena_bytes);
+    rc = copy_vulkan_open(engine->config.vulkan, &engine->host, &engine->gpu_self);
+    if (rc != 0)
+        return rc;
+    engine->copy_is_manual = copy_vulkan_ops.manual(engine->gpu_self);
+    return copy_vulkan_ops.staging_open(engine->gpu_self, engine->config.arena_bytes,
+                                        &engine->staging);
+}
+
+static void close_staging(struct ds_engine *engine)
+{
+    if (engine->gpu_self == NULL) {
+        if (engine->staging.memory != NULL)
+            staging_unmap(&engine->staging);
+        return;
+    }
+    if (engine->staging.memory != NULL)
+        copy_vulkan_ops.staging_close(engine->gpu_self, &engine->staging);
+    copy_vulkan_close(engine->gpu_self);
+}
+
+static int open_lane(struct ds_engine *engine, const struct read_backend_ops *ops, uint32_t lane)
+{
+    struct read_backend_config config = {
+        .host = &engine->host,
+        .staging = &engine->staging,
+        .event = &engine->lane_workers[lane]->event,
+        .depth = engine->config.io_depth_max,
+        .threads = engine->config.pread_threads,
+        .lane = lane,
+        .manual = engine->topology == DS_TOPOLOGY_MANUAL,
+    };
+
+    return read_open(&engine->lanes[lane], ops, &config, engine->config.chunks_max,
+                     &engine->copy.in[lane]);
+}
+
+static void close_lanes(struct ds_engine *engine)
+{
+    while (engine->lanes_n > 0)
+        read_close(&engine->lanes[--engine->lanes_n], &engine->host);
+}
+
+static int open_lanes_with(struct ds_engine *engine, const struct read_backend_ops *ops)
+{
+    int rc = 0;
+
+    engine->lanes_n = 0;
+    while (rc == 0 && engine->lanes_n < engine->config.read_lanes) {
+        rc = open_lane(engine, ops, engine->lanes_n);
+        engine->lanes_n += rc == 0 ? 1 : 0;
+    }
+    if (rc != 0) {
+        close_lanes(engine);
+        engine->lanes_n = engine->config.read_lanes; /* as pipeline_plan left it */
+    }
+    return rc;
+}
+
+/* io_uring where the kernel grants it, and pread where not: refusal is an answer, not an error. */
+static int open_lanes(struct ds_engine *engine)
+{
+    enum ds_read_backend kind = engine->config.read_backend;
+    int rc;
+
+    if (kind == DS_READ_NIL || kind == DS_READ_PREAD) {
+        engine->read_kind = kind;
+        return open_lanes_with(engine, kind == DS_READ_NIL ? &read_nil_ops : &read_pread_ops);
+    }
+    engine->read_kind = DS_READ_URING;
+    rc = open_lanes_with(engine, &read_uring_ops);
+    if (rc == 0 || kind == DS_READ_URING || rc == -ENOMEM)
+        return rc;
+    snprintf(engine->read_reason, sizeof(engine->read_reason),
+             "io_uring_setup: %s; kernel.io_uring_disabled or a seccomp filter; using pread",
+             errno_name(-rc));
+    host_log(&engine->host, DS_LOG_WARNING, "%s", engine->read_reason);
+    engine->read_kind = DS_READ_PREAD;
+    return open_lanes_with(engine, &read_pread_ops);
+}
+
+static int open_stages(struct ds_engine *engine)
+{
+    const struct ds_engine_config *c = &engine->config;
+    const struct copy_gpu_ops *gpu = engine->gpu_self != NULL ? &copy_vulkan_ops : NULL;
+    int rc;
+
+    rc = submit_open(&engine->submit, &(struct submit_config){
+                                          .host = &engine->host,
+                                          .staging = &engine->staging,
+                                          .granularity_bytes = c->arena_granularity_bytes,
+                                          .chunk_bytes = c->chunk_bytes,
+                                          .chunks_max = c->chunks_max,
+                                          .copies_data = engine->copy_kind != DS_COPY_NIL,
+                                      });
+    if (rc != 0)
+        return rc;
+    rc = complete_open(&engine->complete, &(struct complete_config){
+                                              .host = &engine->host,
+                                              .gpu = gpu,
+                                              .gpu_self = engine->gpu_self,
+                                              .chunks_max = c->chunks_max,
+                                              .returned = &engine->submit.returned,
+                                          });
+    if (rc != 0)
+        return rc;
+    rc = copy_open(&engine->copy, &(struct copy_config){
+                                      .host = &engine->host,
+                                      .kind = gpu != NULL                       ? COPY_KIND_GPU
+                                              : engine->copy_kind == DS_COPY_NIL ? COPY_KIND_NIL
+                                                                                 : COPY_KIND_HOST,
+                                      .gpu = gpu,
+                                      .gpu_self = engine->gpu_self,
+                                      .flush_ns = c->flush_ns,
+                                      .chunks_max = c->chunks_max,
+                                      .done = &engine->complete.done,
+                                      .submitted = &engine->complete.submitted,
+                                  },
+                   engine->lanes_n);
+    return rc != 0 ? rc : open_lanes(engine);
+}
+
+static void engine_free(struct ds_engine *engine)
+{
+    struct host host = engine->host;
+
+    if (engine->lanes[0].backend != NULL)
+        close_lanes(engine);
+    copy_close(&engine->copy);
+    complete_close(&engine->complete);
+    submit_close(&engine->submit);
+    close_staging(engine);
+    for (uint32_t i = 0; i < engine->workers_n; i++)
+        worker_fini(&engine->workers[i]);
+    pthread_mutex_destroy(&engine->control);
+    host_free(&host, engine, sizeof(*engine));
+}
+
+static int engine_open(struct ds_engine *engine)
+{
+    int rc = choose_copy(engine);
+
+    engine->lanes_n = engine->config.read_lanes;
+    if (rc == 0)
+        rc = open_staging(engine);
+    if (rc != 0)
+        return rc;
+    pipeline_plan(engine);
+    rc = open_stages(engine);
+    if (rc != 0)
+        return rc;
+    pipeline_connect(engine);
+    return pipeline_start(engine);
+}
+
+int ds_engine_create(const struct ds_engine_config *caller, struct ds_engine **out)
+{
+    struct ds_engine_config config;
+    struct ds_engine *engine;
+    struct host host;
+    int rc = config_resolve(caller, &config);
+
+    if (rc != 0)
+        return rc;
+    host_init(&host, config.allocator, config.log, config.log_ctx, config.log_level);
+    engine = host_alloc(&host, sizeof(*engine), CACHE_LINE);
+    if (engine == NULL)
+        return -ENOMEM;
+    engine->host = host;
+    engine->config = config;
+    pthread_mutex_init(&engine->control, NULL);
+    rc = engine_open(engine);
+    if (rc != 0) {
+        engine_free(engine);
+        return rc;
+    }
+    host_log(&engine->host, DS_LOG_INFO, "engine: %u threads, read %s, arena %s %llu MiB",
+             engine->workers_n, engine->lanes[0].backend->name, engine->staging.kind,
+             (unsigned long long)(engine->staging.bytes >> 20));
+    *out = engine;
+    return 0;
+}
+
+void ds_engine_destroy(struct ds_engine **handle)
+{
+    struct ds_engine *engine = *handle;
+
+    if (engine == NULL)
+        return;
+    *handle = NULL;
+    DS_ASSERT(engine->queues_used == 0); /* ds_queue_destroy before ds_engine_destroy */
+    files_close_all(engine);
+    pipeline_stop(engine);
+    engine_free(engine);
+}

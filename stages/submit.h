@@ -1,0 +1,79 @@
+/* The submit stage: turns requests into chunks and gives them staging memory.
+ *
+ * Owns: the arena, the free chunks, the registry of queues. In: the queues' submission rings, and
+ * chunks that come back from complete. Out: chunks READY, to the read lanes in turn.
+ * Bounded by: free chunks and free staging, the only back-pressure of the pipeline. */
+#ifndef STAGES_SUBMIT_H
+#define STAGES_SUBMIT_H
+
+#include "engine/arena.h"
+#include "engine/chunk.h"
+#include "engine/queue.h"
+#include "engine/staging.h"
+#include "engine/worker.h"
+
+#define SUBMIT_LANES_MAX DS_READ_LANES_MAX
+#define SUBMIT_BURST 64 /* chunks handed to a lane, and entries taken off a queue, at a time */
+
+struct submit_lane {
+    struct ring *out;        /* this stage -> read lane */
+    struct event *event;     /* of the lane's worker; NULL = the same worker */
+    struct chunk *burst[SUBMIT_BURST];
+    uint32_t burst_n;
+};
+
+struct submit_config {
+    const struct host *host;
+    const struct staging *staging;
+    uint32_t granularity_bytes;
+    uint32_t chunk_bytes;
+    uint32_t chunks_max;
+    bool copies_data;        /* false for the nil copy: host destinations need no memory */
+};
+
+struct submit_stage {
+    const struct host *host;
+    const struct staging *staging;
+    struct arena arena;
+    uint32_t unit_shift;
+    uint32_t chunk_bytes;
+    uint32_t chunks_max;
+    bool copies_data;
+    struct chunk *chunks;
+    struct chunk **free_chunks;   /* stack */
+    uint32_t free_chunks_n;
+    struct ring returned;         /* complete -> submit */
+
+    struct submit_lane lanes[SUBMIT_LANES_MAX];
+    uint32_t lanes_n;
+    uint32_t next_lane;
+
+    _Atomic(struct ds_queue *) queues[QUEUES_MAX];
+    _Atomic uint64_t ready;       /* set by ds_queue_submit and ds_queue_destroy */
+    uint64_t pending;             /* queues seen ready, not yet found empty */
+    uint32_t next_queue;          /* where the round robin goes on */
+    uint64_t closing;             /* queues to be let go when they are at rest */
+    struct event detached;        /* a queue was let go */
+
+    struct request *chains[SUBMIT_BURST]; /* popped, not begun */
+    uint32_t chains_n, chains_at;
+    struct request *next;         /* next slot of the chain in hand */
+    struct request *current;      /* being split */
+    uint32_t current_chunk;       /* of current->chunks_total */
+    bool starved;                 /* no chunk or no staging for `current` */
+
+    struct stage_stats stats;
+    uint64_t begun;               /* requests, for ds_counters */
+    uint64_t arena_used_bytes, arena_high_water_bytes, chunks_in_flight;
+};
+
+int submit_open(struct submit_stage *stage, const struct submit_config *config);
+void submit_close(struct submit_stage *stage);
+void submit_add_lane(struct submit_stage *stage, struct ring *out, struct event *event);
+
+/* submit_attach registers a queue at a free index, which queue->index holds. Any thread. */
+void submit_attach(struct submit_stage *stage, struct ds_queue *queue);
+
+extern const struct stage_ops submit_stage_ops;
+
+#endif
