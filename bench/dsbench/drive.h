@@ -1,0 +1,48 @@
+/* Keeps a number of requests in flight: every completion callback enqueues what follows on the
+ * thread that delivers it, so that no thread stands between two requests. */
+#ifndef DSBENCH_DRIVE_H
+#define DSBENCH_DRIVE_H
+
+#include "measure.h"
+
+#include <semaphore.h>
+
+struct drive_slot {
+    uint64_t offset;
+    uint32_t file;
+};
+
+struct drive {
+    struct session *session;
+    struct ds_queue *queue;
+    struct target *target;
+    struct sequence *sequence;
+    uint32_t depth;
+    bool by_block;            /* a block goes to its own place in the target, not to its slot's */
+    struct ds_request *batch; /* `depth` requests, refilled in place */
+    struct drive_slot *slots; /* what is in flight under user_data 0..depth-1 */
+    struct ds_histogram *latency_ns;
+
+    /* One pass. */
+    uint64_t issue_max;
+    uint64_t deadline_ns; /* 0 = none */
+    uint64_t issued;
+    uint64_t completed;
+    uint64_t errors;
+    uint32_t in_flight;
+    uint64_t end_ns;
+    uint64_t end_cpu_ns;
+    _Atomic uint64_t bytes; /* one writer: the completing thread */
+    _Atomic bool primed;    /* the first fill is submitted: the callback is the producer now */
+    sem_t done;
+};
+
+/* drive_open makes the queue and the tables. 0, or -errno after a complaint. */
+int drive_open(struct drive *drive);
+void drive_close(struct drive *drive);
+
+/* drive_pass issues up to issue_max requests until the deadline, waits for all of them, and adds to
+ * *measure. */
+void drive_pass(struct drive *drive, const char *progress, struct measure *measure);
+
+#endif

@@ -1,0 +1,22 @@
+/* dsbench - measures the engine: alone, verified, and beside other ways to do the same. */
+#include "base.h"
+#include "commands.h"
+
+#include <stdlib.h>
+
+int main(int argc, char **argv)
+{
+    static int (*const commands[])(const struct options *options) = {
+        [COMMAND_DEMO] = command_demo,
+        [COMMAND_RUN] = command_run,
+        [COMMAND_COMPARE] = command_compare,
+    };
+    struct options options;
+    int status = options_parse(argc, argv, &options);
+
+    if (status >= 0)
+        return status;
+    interrupts_catch();
+    status = commands[options.command](&options);
+    return interrupted ? 130 : status;
+}

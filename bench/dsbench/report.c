@@ -1,0 +1,148 @@
+#include "report.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct report report_make(const struct session *session, const struct workload *workload,
+                          const struct engine_result *result)
+{
+    return (struct report){
+        .session = session,
+        .workload = workload,
+        .result = result,
+        .requests_per_s = measure_requests_per_s(&result->measure),
+        .bytes_per_s = measure_bytes_per_s(&result->measure),
+        .cpu_us_per_request = measure_cpu_us_per_request(&result->measure),
+    };
+}
+
+bool report_is_quiet(const struct options *options)
+{
+    return options->json != NULL && strcmp(options->json, "-") == 0;
+}
+
+/* What held the run up: the stage with the largest share of busy and waiting. What submit waits for
+ * is memory, that is for the stages behind it, so only its work counts. */
+static uint32_t bottleneck_find(const struct engine_result *result)
+{
+    uint32_t found = DS_STAGE_SUBMIT;
+    double most = result->stages[DS_STAGE_SUBMIT].busy;
+
+    for (uint32_t i = DS_STAGE_READ; i < DS_STAGE_COUNT; i++) {
+        double share = result->stages[i].busy + result->stages[i].waiting;
+
+        if (share > most) {
+            most = share;
+            found = i;
+        }
+    }
+    return found;
+}
+
+static const char *bottleneck_name(const struct session *session, uint32_t stage, bool waiting)
+{
+    bool gpu = session->dest == DEST_GPU;
+
+    switch (stage) {
+    case DS_STAGE_READ:
+        if (waiting)
+            return session->file.direct ? "disk" : "disk or page cache";
+        return "CPU, reading";
+    case DS_STAGE_COPY:
+        return gpu ? waiting ? "GPU copy" : "CPU, recording GPU copies" : "CPU, copying";
+    case DS_STAGE_COMPLETE:
+        return gpu && waiting ? "GPU copy" : "CPU, completing";
+    default:
+        return "CPU, submitting";
+    }
+}
+
+const char *report_bottleneck(char *buffer, const struct session *session,
+                              const struct engine_result *result)
+{
+    uint32_t stage = bottleneck_find(result);
+    const struct stage_share *s = &result->stages[stage];
+
+    snprintf(buffer, BOTTLENECK_BYTES, "%s (%s stage: %.0f %% busy, %.0f %% waiting)",
+             bottleneck_name(session, stage, s->waiting > s->busy), ds_stage_name(stage),
+             s->busy * 100, s->waiting * 100);
+    return buffer;
+}
+
+void report_workload(FILE *out, const struct session *session, const struct workload *workload)
+{
+    char size[SIZE_TEXT_BYTES];
+    const struct inputs *inputs = &session->inputs;
+
+    fprintf(out, "workload    %s %s, depth %u, %u file%s of %.1f MiB together\n",
+            size_text(size, workload->size), workload->sequential ? "sequential" : "random",
+            workload->depth, inputs->n, inputs->n == 1 ? "" : "s",
+            (double)inputs->bytes / (1 << 20));
+}
+
+void report_rates(FILE *out, const struct report *report)
+{
+    const struct engine_result *r = report->result;
+    const struct ds_histogram *h = &r->latency_ns;
+
+    fprintf(out, "rate        %.3f GB/s, %.0f requests/s, %.2f us CPU a request, %.2f s\n",
+            report->bytes_per_s / 1e9, report->requests_per_s, report->cpu_us_per_request,
+            (double)r->measure.wall_ns / NS_PER_S);
+    fprintf(out, "latency     p50 %.1f us, p90 %.1f, p99 %.1f, p99.9 %.1f, max %.1f\n",
+            (double)ds_histogram_quantile(h, 0.5) / 1000,
+            (double)ds_histogram_quantile(h, 0.9) / 1000,
+            (double)ds_histogram_quantile(h, 0.99) / 1000,
+            (double)ds_histogram_quantile(h, 0.999) / 1000, (double)h->max / 1000);
+    if (r->verified)
+        fprintf(out, "verified    %.1f MiB, %" PRIu64 " bytes differ, %" PRIu64 " errors\n",
+                (double)r->verdict.bytes / (1 << 20), r->verdict.mismatches, r->measure.errors);
+    else
+        fprintf(out, "verified    no; %" PRIu64 " errors\n", r->measure.errors);
+}
+
+static void device_print(FILE *out, const struct session *s)
+{
+    static const char *const types[] = {"other", "integrated", "discrete", "virtual", "software"};
+    unsigned type = (unsigned)s->gpu.info.device_type;
+
+    if (s->dest == DEST_NIL)
+        fputs("device      none: --dest nil, nothing is copied\n", out);
+    else if (s->dest == DEST_HOST && s->device_reason[0] == '\0')
+        fputs("device      none: --dest host\n", out);
+    else if (s->dest == DEST_HOST)
+        fprintf(out, "device      none, copying to host memory: %s\n", s->device_reason);
+    else
+        fprintf(out, "device      %s (%s, %s queue)\n", s->gpu.info.device_name,
+                type < sizeof(types) / sizeof(types[0]) ? types[type] : "unknown",
+                s->gpu.info.transfer_queue ? "transfer" : "general");
+}
+
+void report_path(FILE *out, const struct session *session)
+{
+    const struct ds_engine_info *info = &session->info;
+
+    device_print(out, session);
+    fprintf(out, "read        %s: %s\n", session_read_name(session), info->read_reason);
+    fprintf(out, "direct      %s: %s\n", session_direct_name(session), session->file.direct_reason);
+    fprintf(out, "topology    %s, %u thread%s, %u read lane%s; arena %.0f MiB, %s memory%s\n",
+            session_topology_name(session), info->threads, info->threads == 1 ? "" : "s",
+            info->read_lanes, info->read_lanes == 1 ? "" : "s",
+            (double)info->arena_bytes / (1 << 20), info->arena_kind,
+            info->arena_huge_pages ? ", huge pages" : "");
+}
+
+void report_stages(FILE *out, const struct report *report)
+{
+    char bottleneck[BOTTLENECK_BYTES];
+
+    fprintf(out, "stages     ");
+    for (uint32_t i = 0; i < DS_STAGE_COUNT; i++) {
+        const struct stage_share *s = &report->result->stages[i];
+
+        fprintf(out, "%s %s %.0f/%.0f/%.0f", i == 0 ? "" : ",", ds_stage_name(i), s->busy * 100,
+                s->waiting * 100, s->idle * 100);
+    }
+    fprintf(out, " (%% busy/waiting/idle)\n");
+    fprintf(out, "bottleneck  %s\n",
+            report_bottleneck(bottleneck, report->session, report->result));
+}

@@ -1,0 +1,55 @@
+/* What is printed: blocks and tables for people, one JSON object a run for programs. */
+#ifndef DSBENCH_REPORT_H
+#define DSBENCH_REPORT_H
+
+#include "engine_run.h"
+
+#include <stdio.h>
+
+struct peer_report {
+    const char *name;
+    const char *skipped;   /* why, or NULL */
+    double requests_per_s; /* medians of the rounds */
+    double bytes_per_s;
+    double cpu_us_per_request;
+    double ratio; /* the engine's requests_per_s over the peer's: median of pairs */
+    double ratio_least;
+    double ratio_most;
+    uint32_t rounds;
+};
+
+struct report {
+    const struct session *session;
+    const struct workload *workload;
+    const struct engine_result *result;
+    /* compare: medians instead of result->measure's rates; else they are computed from it */
+    double requests_per_s;
+    double bytes_per_s;
+    double cpu_us_per_request;
+    const struct peer_report *peers;
+    uint32_t peers_n;
+};
+
+/* report_make takes the rates from result->measure. */
+struct report report_make(const struct session *session, const struct workload *workload,
+                          const struct engine_result *result);
+
+/* report_bottleneck writes "disk (read stage: 3 % busy, 95 % waiting)". Returns buffer. */
+#define BOTTLENECK_BYTES 128
+const char *report_bottleneck(char *buffer, const struct session *session,
+                              const struct engine_result *result);
+
+/* The blocks. */
+void report_workload(FILE *out, const struct session *session, const struct workload *workload);
+void report_rates(FILE *out, const struct report *report);
+void report_path(FILE *out, const struct session *session);
+void report_stages(FILE *out, const struct report *report);
+
+/* report_json_write writes the reports to options->json: one object a report, a line each. Nothing
+ * without --json. 0, or -errno after a complaint. */
+int report_json_write(const struct options *options, const struct report *reports, uint32_t n);
+
+/* report_is_quiet: stdout belongs to JSON. */
+bool report_is_quiet(const struct options *options);
+
+#endif

@@ -1,0 +1,160 @@
+#include "json.h"
+#include "report.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void config_write(struct json *json, const struct report *report)
+{
+    const struct workload *w = report->workload;
+    const struct session *s = report->session;
+
+    json_object(json, "config");
+    json_array(json, "files");
+    for (uint32_t i = 0; i < s->inputs.n; i++)
+        json_string(json, NULL, s->inputs.list[i].path);
+    json_array_end(json);
+    json_integer(json, "files_bytes", s->inputs.bytes);
+    json_integer(json, "size", w->size);
+    json_integer(json, "depth", w->depth);
+    json_string(json, "pattern", w->sequential ? "sequential" : "random");
+    json_number(json, "seconds_max", (double)w->most_ns / NS_PER_S);
+    json_integer(json, "requests_max", w->requests_max);
+    json_string(json, "dest", dest_name(s->dest));
+    json_integer(json, "lanes", s->info.read_lanes);
+    json_integer(json, "arena_bytes", s->info.arena_bytes);
+    json_bool(json, "warm", s->options->warm);
+    json_bool(json, "verify", w->verify);
+    json_integer(json, "seed", w->seed);
+    json_object_end(json);
+}
+
+static void path_write(struct json *json, const struct session *s)
+{
+    json_object(json, "path");
+    json_string(json, "device", session_device_name(s));
+    json_string(json, "device_reason", s->device_reason);
+    json_string(json, "read", session_read_name(s));
+    json_string(json, "read_reason", s->info.read_reason);
+    json_string(json, "direct", session_direct_name(s));
+    json_string(json, "direct_reason", s->file.direct_reason);
+    json_string(json, "topology", session_topology_name(s));
+    json_integer(json, "threads", s->info.threads);
+    json_string(json, "arena", s->info.arena_kind);
+    json_bool(json, "fixed_buffers", s->info.uring_fixed_buffers);
+    json_bool(json, "defer_taskrun", s->info.uring_defer_taskrun);
+    json_object_end(json);
+}
+
+static void latency_write(struct json *json, const struct ds_histogram *h)
+{
+    json_object(json, "latency_us");
+    json_number(json, "p50", (double)ds_histogram_quantile(h, 0.5) / 1000);
+    json_number(json, "p90", (double)ds_histogram_quantile(h, 0.9) / 1000);
+    json_number(json, "p99", (double)ds_histogram_quantile(h, 0.99) / 1000);
+    json_number(json, "p999", (double)ds_histogram_quantile(h, 0.999) / 1000);
+    json_number(json, "max", (double)h->max / 1000);
+    json_object_end(json);
+}
+
+static void result_write(struct json *json, const struct report *report)
+{
+    const struct engine_result *r = report->result;
+
+    json_object(json, "result");
+    json_number(json, "seconds", (double)r->measure.wall_ns / NS_PER_S);
+    json_integer(json, "requests", r->measure.requests);
+    json_integer(json, "bytes", r->measure.bytes);
+    json_number(json, "requests_per_s", report->requests_per_s);
+    json_number(json, "bytes_per_s", report->bytes_per_s);
+    json_number(json, "cpu_us_per_request", report->cpu_us_per_request);
+    json_integer(json, "errors", r->measure.errors);
+    latency_write(json, &r->latency_ns);
+    json_object(json, "verify");
+    json_integer(json, "bytes", r->verdict.bytes);
+    json_integer(json, "mismatches", r->verdict.mismatches);
+    json_object_end(json);
+    json_object_end(json);
+}
+
+static void stages_write(struct json *json, const struct engine_result *r)
+{
+    json_array(json, "stages");
+    for (uint32_t i = 0; i < DS_STAGE_COUNT; i++) {
+        json_object(json, NULL);
+        json_string(json, "name", ds_stage_name(i));
+        json_integer(json, "items", r->stages[i].items);
+        json_integer(json, "bytes", r->stages[i].bytes);
+        json_number(json, "busy", r->stages[i].busy);
+        json_number(json, "idle", r->stages[i].idle);
+        json_number(json, "waiting", r->stages[i].waiting);
+        json_object_end(json);
+    }
+    json_array_end(json);
+}
+
+static void peers_write(struct json *json, const struct report *report)
+{
+    json_array(json, "peers");
+    for (uint32_t i = 0; i < report->peers_n; i++) {
+        const struct peer_report *p = &report->peers[i];
+
+        json_object(json, NULL);
+        json_string(json, "name", p->name);
+        if (p->skipped != NULL) {
+            json_string(json, "skipped", p->skipped);
+        } else {
+            json_number(json, "requests_per_s", p->requests_per_s);
+            json_number(json, "bytes_per_s", p->bytes_per_s);
+            json_number(json, "cpu_us_per_request", p->cpu_us_per_request);
+            json_number(json, "ratio", p->ratio);
+            json_number(json, "ratio_min", p->ratio_least);
+            json_number(json, "ratio_max", p->ratio_most);
+            json_integer(json, "rounds", p->rounds);
+        }
+        json_object_end(json);
+    }
+    json_array_end(json);
+}
+
+static void report_write(FILE *out, const struct report *report)
+{
+    struct json json = {.out = out};
+
+    json_object(&json, NULL);
+    json_string(&json, "schema", "dsbench/1");
+    json_string(&json, "command", command_name(report->session->options->command));
+    config_write(&json, report);
+    path_write(&json, report->session);
+    result_write(&json, report);
+    stages_write(&json, report->result);
+    peers_write(&json, report);
+    json_object_end(&json);
+    fputc('\n', out);
+}
+
+int report_json_write(const struct options *options, const struct report *reports, uint32_t n)
+{
+    bool is_stdout = report_is_quiet(options);
+    FILE *out = stdout;
+    int error = 0;
+
+    if (options->json == NULL)
+        return 0;
+    if (!is_stdout)
+        out = fopen(options->json, "we");
+    if (out == NULL) {
+        error = -errno;
+        file_complain(options->json, error);
+        return error;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        report_write(out, &reports[i]);
+    if (fflush(out) != 0 || ferror(out))
+        error = -EIO;
+    if (!is_stdout && fclose(out) != 0)
+        error = -errno;
+    if (error != 0)
+        file_complain(options->json, error);
+    return error;
+}
