@@ -9,9 +9,11 @@
 
 #include "engine/request.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #if DS_TSAN
@@ -128,9 +130,11 @@ static int uring_start(void *self, struct read_backend_info *info)
     int buffers_rc, files_rc, rc;
 
     if ((u->ring.flags & IORING_SETUP_R_DISABLED) != 0) {
-        rc = io_uring_enable_rings(&u->ring);
+        /* by hand: liburing 2.3 forgot to export io_uring_enable_rings from its shared library */
+        rc = (int)syscall(SYS_io_uring_register, u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS,
+                          NULL, 0);
         if (rc != 0)
-            return uring_refused(u->host, info, "io_uring_enable_rings", rc);
+            return uring_refused(u->host, info, "IORING_REGISTER_ENABLE_RINGS", -errno);
     }
     buffers_rc = register_arena(u);
     files_rc = register_table(u);
