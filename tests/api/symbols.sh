@@ -10,8 +10,8 @@ case $library in
 esac
 # type A is the version node
 shown=$(echo "$listing" | awk 'NF == 3 && $2 != "A" {sub(/@.*/, "", $3); print $3}' | sort)
-declared=$(cat "$headers"/*.h | grep -v '^ \*' | sed -n '/^DS_API/,/;/p' | tr '\n' ' ' |
-    grep -o 'ds_[a-z0-9_]* *(' | tr -d ' (' | sort -u)
+declared=$(cat "$headers"/*.h | awk '/^DS_API/ {inside = 1} inside {print} /;/ {inside = 0}' |
+    grep -o 'ds_[a-z0-9_]*(' | tr -d '(' | sort -u)
 
 difference=$(diff <(echo "$declared") <(echo "$shown"))
 if [ -n "$difference" ]; then

@@ -1,0 +1,272 @@
+/* engine/ring.h: capacity, order, batches, and what the operations promise between threads. */
+#include "engine/ring.h"
+
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#define PRODUCERS 4
+#define ITEMS_EACH 20000
+#define SMALL 3000
+
+static struct host host;
+
+static void open_host(void)
+{
+    host_init(&host, NULL, NULL, NULL, DS_LOG_ERROR);
+}
+
+TestSuite(ring, .init = open_host);
+
+static void *tag(uintptr_t value)
+{
+    return (void *)value;
+}
+
+Test(ring, holds_at_least_what_was_asked_for)
+{
+    const uint32_t sizes[] = {1, 2, 3, 4, 7, 8, 100, 1023, 1024, 4096};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
+        struct ring ring;
+        void *out;
+
+        cr_assert_eq(ring_open(&ring, &host, sizes[i]), 0);
+        for (uintptr_t n = 1; n <= sizes[i]; n++)
+            cr_assert(ring_push_sp(&ring, tag(n)), "entry %zu of %u", (size_t)n, sizes[i]);
+        cr_assert_eq(ring_count(&ring), sizes[i]);
+        for (uintptr_t n = 1; n <= sizes[i]; n++) {
+            cr_assert(ring_pop_mc(&ring, &out));
+            cr_assert_eq(out, tag(n));
+        }
+        cr_assert_not(ring_pop_mc(&ring, &out));
+        ring_close(&ring, &host);
+    }
+}
+
+Test(ring, is_full_in_the_end_and_takes_again_after_a_pop)
+{
+    struct ring ring;
+    void *out;
+    uintptr_t pushed = 0;
+
+    cr_assert_eq(ring_open(&ring, &host, 6), 0);
+    while (ring_push_sp(&ring, tag(pushed + 1)))
+        cr_assert_lt(++pushed, 64);
+    cr_assert_geq(pushed, 6);
+    cr_assert_eq(ring_pop_n_sc(&ring, &out, 1), 1);
+    cr_assert(ring_push_sp(&ring, tag(99)));
+    cr_assert_not(ring_push_sp(&ring, tag(100)));
+    ring_close(&ring, &host);
+}
+
+Test(ring, is_full_for_many_producers_too)
+{
+    struct ring ring;
+    void *out;
+    uintptr_t pushed = 0;
+
+    cr_assert_eq(ring_open(&ring, &host, 6), 0);
+    while (ring_push_mp(&ring, tag(pushed + 1)))
+        cr_assert_lt(++pushed, 64);
+    cr_assert_geq(pushed, 6);
+    cr_assert(ring_pop_mc(&ring, &out));
+    cr_assert_eq(out, tag(1));
+    cr_assert(ring_push_mp(&ring, tag(99)));
+    cr_assert_not(ring_push_mp(&ring, tag(100)));
+    ring_close(&ring, &host);
+}
+
+/* The batch calls wrap around the end of the slots many times, at every phase. */
+Test(ring, batches_keep_the_order_round_the_end)
+{
+    struct ring ring;
+    void *in[5], *out[8];
+    uintptr_t pushed = 0, popped = 0;
+
+    cr_assert_eq(ring_open(&ring, &host, 7), 0);
+    for (int round = 0; round < 1000; round++) {
+        uint32_t n = (uint32_t)round % 5 + 1;
+
+        for (uint32_t i = 0; i < n; i++)
+            in[i] = tag(++pushed);
+        ring_push_n_sp(&ring, in, n);
+        cr_assert_eq(ring_tail(&ring), (uint32_t)pushed);
+        uint32_t got = ring_pop_n_sc(&ring, out, 3);
+        got += ring_pop_n_sc(&ring, out + got, 5);
+        cr_assert_eq(got, n);
+        for (uint32_t i = 0; i < got; i++)
+            cr_assert_eq(out[i], tag(++popped));
+        cr_assert_eq(ring_head(&ring), (uint32_t)popped);
+    }
+    cr_assert_eq(ring_count(&ring), 0);
+    ring_close(&ring, &host);
+}
+
+Test(ring, a_batch_that_does_not_fit_is_a_bug, .signal = SIGABRT)
+{
+    struct ring ring;
+    void *in[9] = {0};
+
+    cr_assert_eq(ring_open(&ring, &host, 7), 0);
+    ring_push_n_sp(&ring, in, 9);
+}
+
+static void *fail_alloc(void *ctx, size_t bytes, size_t align)
+{
+    (void)ctx;
+    (void)bytes;
+    (void)align;
+    return NULL;
+}
+
+static void fail_free(void *ctx, void *memory, size_t bytes)
+{
+    (void)ctx;
+    (void)bytes;
+    cr_assert_fail("free of %p, which was never allocated", memory);
+}
+
+Test(ring, open_without_memory)
+{
+    const struct ds_allocator none = {NULL, fail_alloc, fail_free};
+    struct ring ring;
+
+    host_init(&host, &none, NULL, NULL, DS_LOG_ERROR);
+    cr_assert_eq(ring_open(&ring, &host, 16), -ENOMEM);
+    ring_close(&(struct ring){.slots = NULL}, &host);
+}
+
+/* The payload is written before the push and read after the pop, without any order of its own:
+ * ThreadSanitizer proves that the ring orders it. */
+struct item {
+    uint32_t producer;
+    uint32_t number;
+};
+
+struct producer {
+    struct ring *ring;
+    struct item *items;
+    uint32_t n;
+    pthread_t thread;
+    bool single;
+};
+
+static void *produce(void *argument)
+{
+    struct producer *producer = argument;
+
+    for (uint32_t i = 0; i < producer->n; i++) {
+        struct item *item = &producer->items[i];
+
+        item->number = i + 1;
+        while (producer->single ? !ring_push_sp(producer->ring, item)
+                                : !ring_push_mp(producer->ring, item))
+            sched_yield();
+    }
+    return NULL;
+}
+
+static void consume_all(struct ring *ring, uint32_t total)
+{
+    uint32_t last[PRODUCERS] = {0};
+    uint32_t seen = 0;
+
+    while (seen < total) {
+        void *batch[7];
+        uint32_t n = ring_pop_n_sc(ring, batch, ARRAY_LENGTH(batch));
+
+        for (uint32_t i = 0; i < n; i++) {
+            const struct item *item = batch[i];
+
+            cr_assert_eq(item->number, last[item->producer] + 1, "producer %u", item->producer);
+            last[item->producer] = item->number;
+        }
+        seen += n;
+        if (n == 0)
+            sched_yield();
+    }
+    cr_assert_eq(ring_count(ring), 0);
+}
+
+static void run_producers(uint32_t producers_n, uint32_t items_each, bool single)
+{
+    struct producer producers[PRODUCERS];
+    struct ring ring;
+
+    cr_assert_eq(ring_open(&ring, &host, 30), 0);
+    for (uint32_t i = 0; i < producers_n; i++) {
+        producers[i] = (struct producer){.ring = &ring, .n = items_each, .single = single};
+        producers[i].items = host_calloc(&host, items_each, sizeof(struct item));
+        cr_assert_not_null(producers[i].items);
+        for (uint32_t k = 0; k < items_each; k++)
+            producers[i].items[k].producer = i;
+    }
+    for (uint32_t i = 0; i < producers_n; i++)
+        pthread_create(&producers[i].thread, NULL, produce, &producers[i]);
+    consume_all(&ring, producers_n * items_each);
+    for (uint32_t i = 0; i < producers_n; i++) {
+        pthread_join(producers[i].thread, NULL);
+        host_free(&host, producers[i].items, items_each * sizeof(struct item));
+    }
+    ring_close(&ring, &host);
+}
+
+Test(ring, one_producer_one_consumer)
+{
+    run_producers(1, PRODUCERS * ITEMS_EACH, true);
+}
+
+Test(ring, many_producers_keep_their_own_order)
+{
+    run_producers(PRODUCERS, ITEMS_EACH, false);
+}
+
+/* Each entry is popped by exactly one consumer. */
+struct consumer {
+    struct ring *ring;
+    _Atomic uint32_t *left;
+    uint8_t *seen;
+    pthread_t thread;
+};
+
+static void *consume(void *argument)
+{
+    struct consumer *consumer = argument;
+    void *out;
+
+    while (atomic_load(consumer->left) != 0) {
+        if (!ring_pop_mc(consumer->ring, &out)) {
+            sched_yield();
+            continue;
+        }
+        __atomic_fetch_add(&consumer->seen[(uintptr_t)out], 1, __ATOMIC_RELAXED);
+        atomic_fetch_sub(consumer->left, 1);
+    }
+    return NULL;
+}
+
+Test(ring, many_consumers_share_the_entries_out)
+{
+    struct consumer consumers[3];
+    _Atomic uint32_t left = SMALL;
+    uint8_t seen[SMALL] = {0};
+    struct ring ring;
+
+    cr_assert_eq(ring_open(&ring, &host, 15), 0);
+    for (size_t i = 0; i < ARRAY_LENGTH(consumers); i++) {
+        consumers[i] = (struct consumer){.ring = &ring, .left = &left, .seen = seen};
+        pthread_create(&consumers[i].thread, NULL, consume, &consumers[i]);
+    }
+    for (uintptr_t i = 0; i < SMALL; i++) {
+        while (!ring_push_mp(&ring, tag(i)))
+            sched_yield();
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(consumers); i++)
+        pthread_join(consumers[i].thread, NULL);
+    for (size_t i = 0; i < SMALL; i++)
+        cr_assert_eq(seen[i], 1, "entry %zu came %u times", i, seen[i]);
+    ring_close(&ring, &host);
+}
