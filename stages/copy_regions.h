@@ -26,8 +26,8 @@ struct copy_region *copy_regions_sort(struct copy_region *regions, struct copy_r
  * region, whatever its size. */
 uint32_t copy_regions_merge(struct copy_region *regions, uint32_t n);
 
-/* copy_regions_group: the end of the run of regions that starts at `first` and shares its buffer and
- * direction. */
+/* copy_regions_group: the end of the run of regions that starts at `first` and shares its buffer
+ * and direction. */
 uint32_t copy_regions_group(const struct copy_region *regions, uint32_t first, uint32_t n);
 
 #endif

@@ -5,8 +5,8 @@
  *
  *   a batch:   IDLE -> RECORDED -> PENDING -> (its ticket is reached) -> RECORDED ...
  *
- * Ordering. Each batch ends with a barrier over the whole queue, so later submissions see its writes
- * and cannot overtake its reads: batches need none against each other. A batch with downloads also
+ * Ordering. Each batch ends with a barrier over the whole queue, so later submissions see its
+ * writes and cannot overtake its reads: batches need none against each other. A batch with downloads also
  * begins with one, because it reads what others than we have written. */
 #include "stages/copy_vulkan.h"
 
@@ -125,8 +125,8 @@ static void record_barrier_before(const struct copy_vulkan *copy, VkCommandBuffe
                                  VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
 }
 
-/* Our writes, for whatever follows on the queue and for the host. Our reads need no access mask: the
- * execution dependency keeps later writes behind them. */
+/* Our writes, for whatever follows on the queue and for the host. Our reads need no access mask:
+ * the execution dependency keeps later writes behind them. */
 static void record_barrier_after(const struct copy_vulkan *copy, VkCommandBuffer commands)
 {
     VkMemoryBarrier barrier = {

@@ -72,10 +72,12 @@ static bool has_extension(const struct vulkan_device *device, const struct host 
     VkExtensionProperties *extensions = host_alloc(host, bytes, CACHE_LINE);
     uint32_t n = EXTENSIONS_MAX;
     bool found = false;
+    VkResult result;
 
     if (extensions == NULL)
         return false;
-    if (device->vk.EnumerateDeviceExtensionProperties(device->physical, NULL, &n, extensions) >= 0) {
+    result = device->vk.EnumerateDeviceExtensionProperties(device->physical, NULL, &n, extensions);
+    if (result >= 0) {
         for (uint32_t i = 0; i < n && !found; i++)
             found = strcmp(extensions[i].extensionName, name) == 0;
     }

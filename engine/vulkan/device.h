@@ -29,8 +29,8 @@ struct vulkan_device {
  * device_name. 0, -ENODEV, -ENOTSUP, -ENOMEM or -EIO, with nothing left behind. */
 int vulkan_device_create(struct vulkan_device *device, const struct host *host, const char *name);
 
-/* vulkan_device_borrow takes the host's objects, all of which are given. 0, -EINVAL: the family does
- * not exist or cannot copy; -ENOTSUP: no timeline semaphores. */
+/* vulkan_device_borrow takes the host's objects, all of which are given. 0, -EINVAL: the family
+ * does not exist or cannot copy; -ENOTSUP: no timeline semaphores. */
 int vulkan_device_borrow(struct vulkan_device *device, const struct host *host,
                          const struct ds_vulkan_backend_config *config);
 

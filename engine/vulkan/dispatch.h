@@ -76,8 +76,8 @@ struct vulkan_dispatch {
     PFN_vkGetMemoryHostPointerPropertiesEXT GetMemoryHostPointerPropertiesEXT; /* or NULL */
 };
 
-/* vulkan_dispatch_open_loader opens libvulkan.so.1 and loads the global functions. 0, -ENODEV: there
- * is no loader (logged), -ENOTSUP: it is older than Vulkan 1.1. */
+/* vulkan_dispatch_open_loader opens libvulkan.so.1 and loads the global functions. 0, -ENODEV:
+ * there is no loader (logged), -ENOTSUP: it is older than Vulkan 1.1. */
 int vulkan_dispatch_open_loader(struct vulkan_dispatch *vk, const struct host *host);
 void vulkan_dispatch_close_loader(struct vulkan_dispatch *vk);
 

@@ -1,0 +1,591 @@
+#include "gpu/vk_util.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define LAYER "VK_LAYER_KHRONOS_validation"
+#define FENCE_TIMEOUT_NS 20000000000u
+
+static const char *reason = "";
+static int log_fd = -1; /* the layer's log */
+
+static void fatal(const char *what, int result)
+{
+    fprintf(stderr, "vk_util: %s: %d\n", what, result);
+    abort();
+}
+
+#define CHECK(call)                                                                                \
+    do {                                                                                           \
+        VkResult result_ = (call);                                                                 \
+        if (result_ != VK_SUCCESS)                                                                 \
+            fatal(#call, (int)result_);                                                            \
+    } while (0)
+
+const char *vk_util_reason(void)
+{
+    return reason;
+}
+
+/* Loader and validation ----------------------------------------------------------------------- */
+
+static PFN_vkGetInstanceProcAddr open_loader(void)
+{
+    /* kept open: unloading drivers confuses leak checkers */
+    void *library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
+
+    if (library == NULL)
+        return NULL;
+    return (PFN_vkGetInstanceProcAddr)(uintptr_t)dlsym(library, "vkGetInstanceProcAddr");
+}
+
+static bool layer_installed(void)
+{
+    PFN_vkGetInstanceProcAddr get = open_loader();
+    PFN_vkEnumerateInstanceLayerProperties enumerate;
+    VkLayerProperties layers[64];
+    uint32_t n = 64;
+
+    if (get == NULL)
+        return false;
+    enumerate = (PFN_vkEnumerateInstanceLayerProperties)get(NULL,
+                                                            "vkEnumerateInstanceLayerProperties");
+    if (enumerate == NULL || enumerate(&n, layers) < 0)
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(layers[i].layerName, LAYER) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Settings and log lie in memory, so nothing is left behind however the program ends. Both the names
+ * of 2022 and those of later layers are given; unknown ones are ignored. The sample settings file
+ * turns thread safety off, hence the empty `disables`. */
+bool vk_util_validate(void)
+{
+    char text[1024];
+    char path[64];
+    int settings;
+
+    if (log_fd >= 0)
+        return true;
+    if (!layer_installed())
+        return false;
+    settings = memfd_create("vk_layer_settings.txt", 0);
+    log_fd = memfd_create("validation.log", 0);
+    if (settings < 0 || log_fd < 0)
+        fatal("memfd_create", -1);
+    snprintf(text, sizeof(text),
+             "khronos_validation.debug_action = VK_DBG_LAYER_ACTION_LOG_MSG\n"
+             "khronos_validation.log_filename = /proc/self/fd/%d\n"
+             "khronos_validation.report_flags = error,warn,perf\n"
+             "khronos_validation.disables = \n"
+             "khronos_validation.enables = "
+             "VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT,"
+             "VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT\n"
+             "khronos_validation.validate_sync = true\n"
+             "khronos_validation.syncval_submit_time_validation = true\n"
+             "khronos_validation.thread_safety = true\n",
+             log_fd);
+    if (write(settings, text, strlen(text)) != (ssize_t)strlen(text))
+        fatal("write", -1);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", settings);
+    setenv("VK_LAYER_SETTINGS_PATH", path, 1);
+    setenv("VK_INSTANCE_LAYERS", LAYER, 1);
+    return true;
+}
+
+uint32_t vk_util_messages(void)
+{
+    static char text[1 << 16];
+    ssize_t n = log_fd >= 0 ? pread(log_fd, text, sizeof(text) - 1, 0) : 0;
+    uint32_t messages = 0;
+
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    for (const char *at = text; (at = strstr(at, "MessageID = ")) != NULL; at++)
+        messages++;
+    if (messages == 0) /* of a form that this does not know: still not silence */
+        messages = 1;
+    fprintf(stderr, "%s\n", text);
+    return messages;
+}
+
+/* Instance and device ------------------------------------------------------------------------- */
+
+static bool make_instance(struct vk_util *util)
+{
+    VkApplicationInfo application = {
+        .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
+        .pApplicationName = "ds-runtime tests",
+        .apiVersion = VK_API_VERSION_1_2,
+    };
+    VkInstanceCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+        .pApplicationInfo = &application,
+    };
+    PFN_vkCreateInstance create =
+        (PFN_vkCreateInstance)util->get_instance_proc_addr(NULL, "vkCreateInstance");
+
+    if (create == NULL || create(&info, NULL, &util->instance) != VK_SUCCESS) {
+        reason = "vkCreateInstance fails: no Vulkan driver";
+        return false;
+    }
+    return true;
+}
+
+static PFN_vkVoidFunction instance_function(struct vk_util *util, const char *name)
+{
+    PFN_vkVoidFunction function = util->get_instance_proc_addr(util->instance, name);
+
+    if (function == NULL)
+        fatal(name, 0);
+    return function;
+}
+#define INSTANCE(util, name) ((PFN_##name)instance_function((util), #name))
+
+static bool choose_physical(struct vk_util *util)
+{
+    VkPhysicalDevice found[16];
+    uint32_t n = 16;
+
+    if (INSTANCE(util, vkEnumeratePhysicalDevices)(util->instance, &n, found) < 0 || n == 0) {
+        reason = "no Vulkan device";
+        return false;
+    }
+    util->physical = found[0];
+    for (uint32_t i = 0; i < n; i++) {
+        VkPhysicalDeviceProperties properties;
+
+        INSTANCE(util, vkGetPhysicalDeviceProperties)(found[i], &properties);
+        if (properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU) {
+            util->physical = found[i];
+            break;
+        }
+    }
+    return true;
+}
+
+static void describe(struct vk_util *util)
+{
+    INSTANCE(util, vkGetPhysicalDeviceProperties)(util->physical, &util->properties);
+    INSTANCE(util, vkGetPhysicalDeviceMemoryProperties)(util->physical, &util->memory);
+}
+
+static bool extension_present(struct vk_util *util, const char *name)
+{
+    static VkExtensionProperties found[1024];
+    uint32_t n = 1024;
+
+    INSTANCE(util, vkEnumerateDeviceExtensionProperties)(util->physical, NULL, &n, found);
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(found[i].extensionName, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A transfer-only family for copies where there is one, and one with COMPUTE for the test. Returns
+ * the number of queues of the app family. */
+static uint32_t choose_families(struct vk_util *util)
+{
+    VkQueueFamilyProperties families[32];
+    VkQueueFlags work = VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT;
+    uint32_t n = 32;
+
+    INSTANCE(util, vkGetPhysicalDeviceQueueFamilyProperties)(util->physical, &n, families);
+    util->app_queue_family = UINT32_MAX;
+    for (uint32_t i = 0; i < n && util->app_queue_family == UINT32_MAX; i++) {
+        if ((families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) != 0)
+            util->app_queue_family = i;
+    }
+    if (util->app_queue_family == UINT32_MAX)
+        fatal("no family with COMPUTE", 0);
+    util->queue_family = util->app_queue_family;
+    for (uint32_t i = 0; i < n; i++) {
+        if ((families[i].queueFlags & VK_QUEUE_TRANSFER_BIT) != 0 &&
+            (families[i].queueFlags & work) == 0) {
+            util->queue_family = i;
+            break;
+        }
+    }
+    return families[util->app_queue_family].queueCount;
+}
+
+static void load_device(struct vk_util *util)
+{
+    util->get_device_proc_addr = INSTANCE(util, vkGetDeviceProcAddr);
+#define LOAD(name)                                                                                 \
+    util->name = (PFN_vk##name)util->get_device_proc_addr(util->device, "vk" #name);               \
+    if (util->name == NULL)                                                                        \
+        fatal("vk" #name, 0);
+    VK_UTIL_FUNCTIONS(LOAD)
+#undef LOAD
+}
+
+static void make_device(struct vk_util *util)
+{
+    static const float priorities[2] = {1.0f, 1.0f};
+    static const char *const extensions[] = {VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME};
+    uint32_t app_queues = choose_families(util);
+    bool one_family = util->queue_family == util->app_queue_family;
+    bool second = one_family && app_queues >= 2;
+    VkPhysicalDeviceTimelineSemaphoreFeatures timeline = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES,
+        .timelineSemaphore = VK_TRUE,
+    };
+    VkDeviceQueueCreateInfo queues[2] = {
+        {
+            .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+            .queueFamilyIndex = util->queue_family,
+            .queueCount = second ? 2 : 1,
+            .pQueuePriorities = priorities,
+        },
+        {
+            .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+            .queueFamilyIndex = util->app_queue_family,
+            .queueCount = 1,
+            .pQueuePriorities = priorities,
+        },
+    };
+    VkDeviceCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+        .pNext = &timeline,
+        .queueCreateInfoCount = one_family ? 1 : 2,
+        .pQueueCreateInfos = queues,
+        .ppEnabledExtensionNames = extensions,
+    };
+
+    util->has_external_memory_host = extension_present(util, extensions[0]);
+    info.enabledExtensionCount = util->has_external_memory_host ? 1 : 0;
+    CHECK(INSTANCE(util, vkCreateDevice)(util->physical, &info, NULL, &util->device));
+    load_device(util);
+    util->GetDeviceQueue(util->device, util->queue_family, 0, &util->queue);
+    util->GetDeviceQueue(util->device, util->app_queue_family, second ? 1 : 0, &util->app_queue);
+}
+
+static struct vk_util *util_new(void)
+{
+    struct vk_util *util = calloc(1, sizeof(*util));
+
+    if (util == NULL)
+        fatal("calloc", 0);
+    pthread_mutex_init(&util->mutex, NULL);
+    return util;
+}
+
+struct vk_util *vk_util_open(bool validation)
+{
+    struct vk_util *util = util_new();
+
+    util->own = true;
+    if (validation && !vk_util_validate())
+        fprintf(stderr, "skipped: validation, as there is no " LAYER "\n");
+    util->get_instance_proc_addr = open_loader();
+    if (util->get_instance_proc_addr == NULL)
+        reason = "no libvulkan.so.1";
+    else if (make_instance(util) && choose_physical(util)) {
+        describe(util);
+        make_device(util);
+        return util;
+    }
+    vk_util_close(&util);
+    return NULL;
+}
+
+struct vk_util *vk_util_adopt(struct ds_vulkan_backend *backend)
+{
+    struct vk_util *util = util_new();
+    struct ds_vulkan_info info = {.struct_size = sizeof(info)};
+
+    if (ds_vulkan_backend_get_info(backend, &info) != 0 || !info.own_device)
+        fatal("vk_util_adopt: not an own device", 0);
+    util->backend = backend;
+    util->instance = info.instance;
+    util->physical = info.physical_device;
+    util->device = info.device;
+    util->queue = info.queue;
+    util->queue_family = info.queue_family;
+    util->app_queue = info.app_queue;
+    util->app_queue_family = info.app_queue_family;
+    util->has_external_memory_host = info.can_import_host;
+    util->get_instance_proc_addr = info.get_instance_proc_addr;
+    describe(util);
+    load_device(util);
+    return util;
+}
+
+void vk_util_close(struct vk_util **util)
+{
+    struct vk_util *gone = *util;
+
+    if (gone == NULL)
+        return;
+    if (gone->own && gone->device != VK_NULL_HANDLE)
+        gone->DestroyDevice(gone->device, NULL);
+    if (gone->own && gone->instance != VK_NULL_HANDLE)
+        INSTANCE(gone, vkDestroyInstance)(gone->instance, NULL);
+    pthread_mutex_destroy(&gone->mutex);
+    free(gone);
+    *util = NULL;
+}
+
+void vk_util_lend(struct vk_util *util, struct ds_vulkan_backend_config *config)
+{
+    config->instance = util->instance;
+    config->physical_device = util->physical;
+    config->device = util->device;
+    config->queue = util->queue;
+    config->queue_family = util->queue_family;
+    config->get_instance_proc_addr = util->get_instance_proc_addr;
+    config->get_device_proc_addr = util->get_device_proc_addr;
+    config->has_external_memory_host = util->has_external_memory_host;
+}
+
+void vk_util_lock(void *util)
+{
+    struct vk_util *self = util;
+
+    if (self->backend != NULL)
+        ds_vulkan_queue_lock(self->backend);
+    else
+        pthread_mutex_lock(&self->mutex);
+}
+
+void vk_util_unlock(void *util)
+{
+    struct vk_util *self = util;
+
+    if (self->backend != NULL)
+        ds_vulkan_queue_unlock(self->backend);
+    else
+        pthread_mutex_unlock(&self->mutex);
+}
+
+/* Buffers ------------------------------------------------------------------------------------- */
+
+static uint32_t memory_type(struct vk_util *util, uint32_t types, VkMemoryPropertyFlags flags)
+{
+    for (uint32_t i = 0; i < util->memory.memoryTypeCount; i++) {
+        if ((types & (1u << i)) != 0 &&
+            (util->memory.memoryTypes[i].propertyFlags & flags) == flags)
+            return i;
+    }
+    fatal("no memory type with these flags", (int)flags);
+    return 0;
+}
+
+void vk_util_buffer(struct vk_util *util, uint64_t bytes, VkBufferUsageFlags usage,
+                    bool host_visible, struct vk_util_buffer *buffer)
+{
+    uint32_t families[2] = {util->queue_family, util->app_queue_family};
+    bool shared = families[0] != families[1];
+    VkBufferCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+        .size = bytes,
+        .usage = usage | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+        .sharingMode = shared ? VK_SHARING_MODE_CONCURRENT : VK_SHARING_MODE_EXCLUSIVE,
+        .queueFamilyIndexCount = shared ? 2 : 0,
+        .pQueueFamilyIndices = families,
+    };
+    VkMemoryAllocateFlagsInfo address = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
+        .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT,
+    };
+    VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO};
+    VkMemoryRequirements needs;
+    void *mapped = NULL;
+
+    *buffer = (struct vk_util_buffer){.bytes = bytes};
+    CHECK(util->CreateBuffer(util->device, &info, NULL, &buffer->buffer));
+    util->GetBufferMemoryRequirements(util->device, buffer->buffer, &needs);
+    if ((usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0)
+        allocate.pNext = &address;
+    allocate.allocationSize = needs.size;
+    allocate.memoryTypeIndex =
+        memory_type(util, needs.memoryTypeBits,
+                    host_visible ? VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
+                                       VK_MEMORY_PROPERTY_HOST_COHERENT_BIT
+                                 : VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT);
+    CHECK(util->AllocateMemory(util->device, &allocate, NULL, &buffer->memory));
+    CHECK(util->BindBufferMemory(util->device, buffer->buffer, buffer->memory, 0));
+    if (host_visible)
+        CHECK(util->MapMemory(util->device, buffer->memory, 0, VK_WHOLE_SIZE, 0, &mapped));
+    buffer->mapped = mapped;
+}
+
+void vk_util_buffer_free(struct vk_util *util, struct vk_util_buffer *buffer)
+{
+    util->DestroyBuffer(util->device, buffer->buffer, NULL);
+    util->FreeMemory(util->device, buffer->memory, NULL);
+    *buffer = (struct vk_util_buffer){0};
+}
+
+/* Commands ------------------------------------------------------------------------------------ */
+
+static void barrier_all(struct vk_util *util, VkCommandBuffer commands)
+{
+    VkMemoryBarrier barrier = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+        .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
+        .dstAccessMask =
+            VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT | VK_ACCESS_HOST_READ_BIT,
+    };
+
+    util->CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+                             VK_PIPELINE_STAGE_ALL_COMMANDS_BIT | VK_PIPELINE_STAGE_HOST_BIT, 0, 1,
+                             &barrier, 0, NULL, 0, NULL);
+}
+
+static void submit_and_wait(struct vk_util *util, VkCommandBuffer commands, VkSemaphore wait,
+                            uint64_t wait_value)
+{
+    VkPipelineStageFlags stage = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+    VkTimelineSemaphoreSubmitInfo values = {
+        .sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+        .waitSemaphoreValueCount = wait != VK_NULL_HANDLE ? 1 : 0,
+        .pWaitSemaphoreValues = &wait_value,
+    };
+    VkSubmitInfo submit = {
+        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+        .pNext = &values,
+        .waitSemaphoreCount = wait != VK_NULL_HANDLE ? 1 : 0,
+        .pWaitSemaphores = &wait,
+        .pWaitDstStageMask = &stage,
+        .commandBufferCount = 1,
+        .pCommandBuffers = &commands,
+    };
+    VkFenceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+    VkFence fence;
+    VkResult result;
+
+    CHECK(util->CreateFence(util->device, &info, NULL, &fence));
+    vk_util_lock(util);
+    result = util->QueueSubmit(util->app_queue, 1, &submit, fence);
+    vk_util_unlock(util);
+    CHECK(result);
+    CHECK(util->WaitForFences(util->device, 1, &fence, VK_TRUE, FENCE_TIMEOUT_NS));
+    util->DestroyFence(util->device, fence, NULL);
+}
+
+void vk_util_run(struct vk_util *util, void (*record)(struct vk_util *, VkCommandBuffer, void *),
+                 void *ctx, VkSemaphore wait, uint64_t wait_value)
+{
+    VkCommandPoolCreateInfo pool_info = {
+        .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+        .queueFamilyIndex = util->app_queue_family,
+    };
+    VkCommandBufferAllocateInfo allocate = {
+        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+        .commandBufferCount = 1,
+    };
+    VkCommandBufferBeginInfo begin = {
+        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+        .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
+    };
+    VkCommandPool pool;
+    VkCommandBuffer commands;
+
+    CHECK(util->CreateCommandPool(util->device, &pool_info, NULL, &pool));
+    allocate.commandPool = pool;
+    CHECK(util->AllocateCommandBuffers(util->device, &allocate, &commands));
+    CHECK(util->BeginCommandBuffer(commands, &begin));
+    barrier_all(util, commands);
+    record(util, commands, ctx);
+    barrier_all(util, commands);
+    CHECK(util->EndCommandBuffer(commands));
+    submit_and_wait(util, commands, wait, wait_value);
+    util->DestroyCommandPool(util->device, pool, NULL);
+}
+
+struct fill {
+    VkBuffer buffer;
+    uint32_t word;
+};
+
+static void record_fill(struct vk_util *util, VkCommandBuffer commands, void *ctx)
+{
+    const struct fill *fill = ctx;
+
+    util->CmdFillBuffer(commands, fill->buffer, 0, VK_WHOLE_SIZE, fill->word);
+}
+
+void vk_util_fill(struct vk_util *util, const struct vk_util_buffer *buffer, uint8_t value)
+{
+    struct fill fill = {buffer->buffer, value * 0x01010101u};
+
+    vk_util_run(util, record_fill, &fill, VK_NULL_HANDLE, 0);
+}
+
+struct copy {
+    VkBuffer from;
+    VkBuffer to;
+    VkBufferCopy region;
+};
+
+static void record_copy(struct vk_util *util, VkCommandBuffer commands, void *ctx)
+{
+    const struct copy *copy = ctx;
+
+    util->CmdCopyBuffer(commands, copy->from, copy->to, 1, &copy->region);
+}
+
+void vk_util_readback(struct vk_util *util, const struct vk_util_buffer *buffer, uint64_t offset,
+                      uint64_t bytes, void *out)
+{
+    struct vk_util_buffer host;
+    struct copy copy = {.from = buffer->buffer, .region = {offset, 0, bytes}};
+
+    vk_util_buffer(util, bytes, 0, true, &host);
+    copy.to = host.buffer;
+    vk_util_run(util, record_copy, &copy, VK_NULL_HANDLE, 0);
+    memcpy(out, host.mapped, bytes);
+    vk_util_buffer_free(util, &host);
+}
+
+/* Semaphores ---------------------------------------------------------------------------------- */
+
+VkSemaphore vk_util_timeline(struct vk_util *util, uint64_t value)
+{
+    VkSemaphoreTypeCreateInfo type = {
+        .sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+        .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE,
+        .initialValue = value,
+    };
+    VkSemaphoreCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
+        .pNext = &type,
+    };
+    VkSemaphore semaphore;
+
+    CHECK(util->CreateSemaphore(util->device, &info, NULL, &semaphore));
+    return semaphore;
+}
+
+uint64_t vk_util_timeline_value(struct vk_util *util, VkSemaphore semaphore)
+{
+    uint64_t value = 0;
+
+    CHECK(util->GetSemaphoreCounterValue(util->device, semaphore, &value));
+    return value;
+}
+
+bool vk_util_timeline_wait(struct vk_util *util, VkSemaphore semaphore, uint64_t value,
+                           uint64_t timeout_ns)
+{
+    VkSemaphoreWaitInfo info = {
+        .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+        .semaphoreCount = 1,
+        .pSemaphores = &semaphore,
+        .pValues = &value,
+    };
+
+    return util->WaitSemaphores(util->device, &info, timeout_ns) == VK_SUCCESS;
+}
