@@ -107,7 +107,7 @@ static bool settle_end_of_file(struct read_stage *stage, struct chunk *chunk)
 static bool settle_bytes(struct read_stage *stage, struct chunk *chunk, uint32_t bytes)
 {
     uint32_t begin = chunk->io_done;
-    uint32_t resume;
+    uint32_t align = chunk_align(chunk);
 
     DS_ASSERT(bytes <= chunk->io_bytes - begin);
     chunk->io_done = begin + bytes;
@@ -115,17 +115,20 @@ static bool settle_bytes(struct read_stage *stage, struct chunk *chunk, uint32_t
         return true;
     if (bytes == 0)
         return settle_end_of_file(stage, chunk);
-    resume = (uint32_t)align_down_u64(chunk->io_done, chunk_align(chunk));
-    if (resume != begin) {
-        chunk->io_done = resume;
+    if (chunk->io_done % align == 0)
+        return false;
+    /* A direct transfer that ended within a block: the end of the file, most likely. The page cache
+     * knows, without going to the disk, and takes the rest if it is not. */
+    if (chunk->request->file != NULL) {
+        chunk->direct = 0;
         return false;
     }
-    /* Less than one unit of a direct transfer. For a read this is the file's last, partial block.
-     * A write goes on where it stopped, by the descriptor that takes any alignment. */
-    if (chunk->kind != CHUNK_WRITE || chunk->request->file == NULL)
-        return settle_end_of_file(stage, chunk);
-    chunk->direct = 0;
-    return false;
+    /* a raw descriptor has no such twin: read the block again, unless there is nothing new in it */
+    chunk->io_done = (uint32_t)align_down_u64(chunk->io_done, align);
+    if (chunk->io_done != begin)
+        return false;
+    chunk->io_done += bytes;
+    return settle_end_of_file(stage, chunk);
 }
 
 static bool settle_refused_direct(struct read_stage *stage, struct chunk *chunk)

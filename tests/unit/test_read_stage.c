@@ -1,0 +1,628 @@
+/* The read stage against a back end that answers as a test wants: short, interrupted, refused. */
+#include "engine/clock.h"
+#include "engine/request.h"
+#include "stages/read.h"
+
+#include <criterion/criterion.h>
+#include <ds/queue.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MODEL_BYTES ((uint32_t)1 << 20)
+#define SLOT_BYTES  ((uint32_t)64 << 10)
+#define SLOTS       32
+#define ALIGN       512
+
+struct fake;
+/* The result of moving up to `want` bytes at `offset`, as a system call would give it. */
+typedef int64_t (*answer_fn)(struct fake *fake, const struct chunk *chunk, uint64_t offset,
+                             uint32_t want);
+
+/* The back end and everything round the stage. */
+struct fake {
+    answer_fn answer;
+    uint64_t state;     /* random */
+    uint64_t file_bytes;
+    uint32_t room;      /* transfers that issue() takes before the next reap */
+    uint32_t calls;     /* answers given */
+    uint32_t step;      /* for the answers' use */
+    uint32_t log_lines;
+    bool no_data;       /* chunks have no memory */
+    _Atomic uint32_t forgets;
+    struct read_completion done[SLOTS];
+    uint32_t done_n;
+
+    struct host host;
+    struct event event;
+    struct ring out;
+    struct read_stage stage;
+    struct ds_file file;
+    uint8_t model[MODEL_BYTES];
+    uint8_t memory[SLOTS][SLOT_BYTES + 2 * ALIGN] __attribute__((aligned(4096)));
+    struct chunk chunks[SLOTS];
+    struct request requests[SLOTS];
+};
+
+static struct fake fake; /* large; each test runs in its own process */
+
+static uint64_t random_next(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static int fake_open(const struct read_backend_config *config, struct read_backend_info *info,
+                     void **self)
+{
+    (void)config;
+    *info = (struct read_backend_info){0};
+    *self = &fake;
+    return 0;
+}
+
+static int fake_start(void *self, struct read_backend_info *info)
+{
+    (void)self;
+    (void)info;
+    return 0;
+}
+
+static void move_bytes(struct fake *f, const struct chunk *chunk, uint64_t offset, uint32_t n)
+{
+    uint8_t *memory = chunk->memory + chunk->io_done;
+
+    if (chunk->kind == CHUNK_WRITE)
+        memcpy(f->model + offset, memory, n);
+    else
+        memcpy(memory, f->model + offset, n);
+}
+
+static bool fake_issue(void *self, struct chunk *chunk)
+{
+    struct fake *f = self;
+    uint64_t offset = chunk->file_offset + chunk->io_done;
+    uint32_t want = chunk->io_bytes - chunk->io_done;
+    int64_t result;
+
+    if (f->done_n == f->room)
+        return false;
+    cr_assert_eq(chunk->state, CHUNK_IN_READ);
+    cr_assert_gt(want, 0);
+    if (chunk->direct) {
+        cr_assert_eq(offset % ALIGN, 0);
+        cr_assert_eq((uintptr_t)(chunk->memory + chunk->io_done) % ALIGN, 0);
+        cr_assert_eq(want % ALIGN, 0);
+    }
+    f->calls++;
+    result = f->answer(f, chunk, offset, want);
+    if (result > 0 && !f->no_data)
+        move_bytes(f, chunk, offset, (uint32_t)result);
+    f->done[f->done_n++] = (struct read_completion){chunk, result};
+    return true;
+}
+
+static uint32_t fake_flush(void *self)
+{
+    (void)self;
+    return 1;
+}
+
+static uint32_t fake_reap(void *self, struct read_completion *done, uint32_t max)
+{
+    struct fake *f = self;
+    uint32_t n = min_u32(f->done_n, max);
+
+    memcpy(done, f->done, n * sizeof(*done));
+    f->done_n -= n;
+    memmove(f->done, f->done + n, f->done_n * sizeof(*done));
+    return n;
+}
+
+static void fake_forget(void *self, const struct ds_file *file)
+{
+    struct fake *f = self;
+
+    cr_assert_not_null(file);
+    atomic_fetch_add(&f->forgets, 1);
+}
+
+static void fake_stop(void *self)
+{
+    cr_assert_eq(((struct fake *)self)->done_n, 0);
+}
+
+static void fake_close(void *self)
+{
+    (void)self;
+}
+
+static const struct read_backend_ops fake_ops = {
+    .name = "fake",
+    .open = fake_open,
+    .start = fake_start,
+    .issue = fake_issue,
+    .flush = fake_flush,
+    .reap = fake_reap,
+    .forget = fake_forget,
+    .stop = fake_stop,
+    .close = fake_close,
+};
+
+static void count_line(void *ctx, enum ds_log_level level, const char *message)
+{
+    (void)level;
+    fprintf(stderr, "log: %s\n", message);
+    ((struct fake *)ctx)->log_lines++;
+}
+
+static void setup(answer_fn answer)
+{
+    struct read_backend_config config = {.host = &fake.host, .event = &fake.event, .depth = SLOTS};
+
+    fake.answer = answer;
+    fake.room = SLOTS;
+    fake.file_bytes = MODEL_BYTES;
+    fake.file.direct_fd = 100;
+    fake.file.buffered_fd = 101;
+    fake.file.memory_align = fake.file.offset_align = ALIGN;
+    host_init(&fake.host, NULL, count_line, &fake, DS_LOG_DEBUG);
+    event_init(&fake.event);
+    for (uint32_t i = 0; i < MODEL_BYTES; i++)
+        fake.model[i] = (uint8_t)random_next(&fake.state);
+    cr_assert_eq(ring_open(&fake.out, &fake.host, SLOTS), 0);
+    cr_assert_eq(read_open(&fake.stage, &fake_ops, &config, SLOTS, &fake.out), 0);
+    cr_assert_eq(read_stage_ops.start(&fake.stage), 0);
+}
+
+static void teardown(void)
+{
+    read_stage_ops.stop(&fake.stage);
+    read_close(&fake.stage, &fake.host);
+    ring_close(&fake.out, &fake.host);
+    event_fini(&fake.event);
+}
+
+static struct chunk *push(uint32_t slot, enum chunk_kind kind, uint64_t offset, uint32_t bytes,
+                          bool direct)
+{
+    struct chunk *chunk = &fake.chunks[slot];
+    uint64_t begin = direct ? align_down_u64(offset, ALIGN) : offset;
+    uint64_t end = direct ? align_up_u64(offset + bytes, ALIGN) : offset + bytes;
+
+    fake.requests[slot] = (struct request){.file = &fake.file, .offset = offset, .size = bytes};
+    *chunk = (struct chunk){
+        .request = &fake.requests[slot],
+        .memory = fake.memory[slot],
+        .file_offset = begin,
+        .io_bytes = (uint32_t)(end - begin),
+        .payload_bytes = bytes,
+        .state = CHUNK_READY,
+        .kind = (uint8_t)kind,
+        .direct = direct,
+    };
+    cr_assert(ring_push_sp(&fake.stage.in, chunk));
+    return chunk;
+}
+
+static struct chunk *pop(void)
+{
+    void *chunk = NULL;
+
+    for (uint32_t turns = 0; turns < 100000; turns++) {
+        if (ring_pop_n_sc(&fake.out, &chunk, 1) == 1)
+            return chunk;
+        read_stage_ops.work(&fake.stage, clock_now_ns());
+    }
+    cr_assert(false, "the chunk never came out");
+    return NULL;
+}
+
+static void expect_data(const struct chunk *chunk)
+{
+    uint64_t offset = chunk->request->offset;
+
+    cr_assert_eq(chunk->status, DS_STATUS_OK, "%s %d", ds_status_name(chunk->status), chunk->error);
+    cr_assert(memcmp(chunk->memory + (offset - chunk->file_offset), fake.model + offset,
+                     chunk->payload_bytes) == 0);
+}
+
+static uint32_t until_end(const struct fake *f, uint64_t offset, uint32_t want)
+{
+    return offset >= f->file_bytes ? 0 : (uint32_t)min_u64(want, f->file_bytes - offset);
+}
+
+static int64_t answer_all(struct fake *f, const struct chunk *chunk, uint64_t offset, uint32_t want)
+{
+    (void)chunk;
+    return until_end(f, offset, want);
+}
+
+static int64_t answer_700(struct fake *f, const struct chunk *chunk, uint64_t offset, uint32_t want)
+{
+    (void)chunk;
+    return until_end(f, offset, min_u32(want, 700));
+}
+
+Test(read_stage, short_buffered_goes_on_where_it_stopped)
+{
+    setup(answer_700);
+    push(0, CHUNK_READ, 5, 7000, false);
+    expect_data(pop());
+    cr_expect_eq(fake.calls, 10);
+    cr_expect_eq(fake.stage.stats.counters.retries, 9);
+    cr_expect_eq(fake.stage.stats.counters.bytes, 7000);
+    teardown();
+}
+
+static int64_t answer_1024(struct fake *f, const struct chunk *chunk, uint64_t offset,
+                           uint32_t want)
+{
+    cr_expect(chunk->direct);
+    return until_end(f, offset, min_u32(want, 1024));
+}
+
+Test(read_stage, short_direct_stays_direct_at_a_block)
+{
+    setup(answer_1024);
+    push(0, CHUNK_READ, 5, 5000, true);
+    expect_data(pop());
+    cr_expect_eq(fake.calls, 5);
+    teardown();
+}
+
+static int64_t answer_700_direct(struct fake *f, const struct chunk *chunk, uint64_t offset,
+                                 uint32_t want)
+{
+    return until_end(f, offset, chunk->direct ? min_u32(want, 700) : want);
+}
+
+Test(read_stage, short_direct_within_a_block_goes_buffered)
+{
+    setup(answer_700_direct);
+    push(0, CHUNK_READ, 5, 5000, true);
+    expect_data(pop());
+    cr_expect_eq(fake.calls, 2);
+    cr_expect(file_is_direct(&fake.file));
+    teardown();
+}
+
+Test(read_stage, short_raw_direct_goes_on_from_a_block)
+{
+    struct chunk *chunk;
+
+    setup(answer_all);
+    fake.file_bytes = 4096 + 4096 + 700;
+    for (uint32_t flags = 0; flags < 2; flags++) {
+        chunk = push(0, CHUNK_READ, 4096, 8192, true);
+        chunk->request->file = NULL;
+        chunk->request->flags = flags != 0 ? DS_REQUEST_ALLOW_SHORT : 0;
+        cr_assert_eq(pop(), chunk);
+        cr_expect_eq(chunk->status, flags != 0 ? DS_STATUS_OK : DS_STATUS_END_OF_FILE);
+        cr_expect_eq(chunk->payload_bytes, flags != 0 ? 4796 : 8192);
+        cr_expect_eq(fake.calls, 2 * (flags + 1)); /* all there is, then its last block once more */
+    }
+    teardown();
+}
+
+Test(read_stage, alignment_tail_beyond_the_end_is_no_error)
+{
+    setup(answer_all);
+    fake.file_bytes = 10000;
+    push(0, CHUNK_READ, 9000, 1000, true);
+    expect_data(pop());
+    cr_expect_eq(fake.calls, 1);
+    teardown();
+}
+
+static void expect_end(bool direct, uint32_t flags, uint64_t offset, uint32_t came)
+{
+    struct chunk *chunk = push(0, CHUNK_READ, offset, 4000, direct);
+
+    chunk->request->flags = (uint8_t)flags;
+    cr_assert_eq(pop(), chunk);
+    if (flags != 0) {
+        cr_expect_eq(chunk->payload_bytes, came, "%u", chunk->payload_bytes);
+        expect_data(chunk);
+    } else {
+        cr_expect_eq(chunk->status, DS_STATUS_END_OF_FILE);
+    }
+}
+
+Test(read_stage, end_of_file)
+{
+    setup(answer_all);
+    fake.file_bytes = 10000;
+    for (uint32_t i = 0; i < 4; i++) {
+        uint32_t flags = i / 2 != 0 ? DS_REQUEST_ALLOW_SHORT : 0;
+
+        expect_end(i % 2, flags, 8000, 2000);
+        expect_end(i % 2, flags, 9999, 1);
+        expect_end(i % 2, flags, 10000, 0);
+        expect_end(i % 2, flags, 10100, 0); /* its block begins before the end */
+        expect_end(i % 2, flags, 90000, 0);
+    }
+    cr_expect_eq(fake.stage.stats.counters.errors, 10);
+    teardown();
+}
+
+static int64_t answer_interrupted(struct fake *f, const struct chunk *chunk, uint64_t offset,
+                                  uint32_t want)
+{
+    static const int errors[] = {EINTR, EAGAIN, ECANCELED};
+
+    if (++f->step % 8 != 0)
+        return -errors[f->step % 3];
+    return answer_all(f, chunk, offset, want);
+}
+
+Test(read_stage, interrupted_is_issued_again)
+{
+    setup(answer_interrupted);
+    for (uint32_t slot = 0; slot < SLOTS; slot++)
+        push(slot, CHUNK_READ, slot * 1000, 5000, slot % 2);
+    for (uint32_t slot = 0; slot < SLOTS; slot++)
+        expect_data(pop());
+    cr_expect_eq(fake.stage.stats.counters.retries, 7 * SLOTS);
+    cr_expect_eq(fake.stage.stats.counters.errors, 0);
+    teardown();
+}
+
+static int64_t answer_no_direct(struct fake *f, const struct chunk *chunk, uint64_t offset,
+                                uint32_t want)
+{
+    if (chunk->direct)
+        return -EINVAL;
+    cr_expect_eq(chunk_fd(chunk), 101);
+    return answer_all(f, chunk, offset, want);
+}
+
+Test(read_stage, refused_direct_goes_buffered)
+{
+    setup(answer_no_direct);
+    cr_expect(file_is_direct(&fake.file));
+    for (uint32_t slot = 0; slot < 4; slot++)
+        push(slot, CHUNK_READ, 777 * slot, 9000, true);
+    for (uint32_t slot = 0; slot < 4; slot++)
+        expect_data(pop());
+    cr_expect_not(file_is_direct(&fake.file));
+    cr_expect_eq(fake.calls, 8);
+    cr_expect_eq(fake.log_lines, 1);
+    teardown();
+}
+
+static int64_t answer_step(struct fake *f, const struct chunk *chunk, uint64_t offset, uint32_t want)
+{
+    (void)chunk;
+    (void)offset;
+    (void)want;
+    return -(int64_t)f->step;
+}
+
+Test(read_stage, invalid_without_a_way_out_fails)
+{
+    struct chunk *chunk;
+
+    setup(answer_step);
+    fake.step = EINVAL;
+    chunk = push(0, CHUNK_READ, 0, 512, false);
+    cr_assert_eq(pop(), chunk);
+    cr_expect_eq(chunk->status, DS_STATUS_IO_ERROR);
+    cr_expect_eq(chunk->error, -EINVAL);
+    chunk = push(0, CHUNK_READ, 0, 512, true);
+    chunk->request->file = NULL; /* a raw descriptor has no buffered twin */
+    cr_assert_eq(pop(), chunk);
+    cr_expect_eq(chunk->status, DS_STATUS_IO_ERROR);
+    cr_expect_eq(fake.calls, 2);
+    teardown();
+}
+
+Test(read_stage, errors_have_their_status)
+{
+    static const struct {
+        int error;
+        enum ds_status read, write;
+    } cases[] = {
+        {EIO, DS_STATUS_IO_ERROR, DS_STATUS_IO_ERROR},
+        {ENOSPC, DS_STATUS_NO_SPACE, DS_STATUS_NO_SPACE},
+        {EDQUOT, DS_STATUS_NO_SPACE, DS_STATUS_NO_SPACE},
+        {EROFS, DS_STATUS_IO_ERROR, DS_STATUS_READ_ONLY},
+        {EBADF, DS_STATUS_IO_ERROR, DS_STATUS_READ_ONLY},
+        {EPERM, DS_STATUS_IO_ERROR, DS_STATUS_READ_ONLY},
+        {EFAULT, DS_STATUS_ACCESS_VIOLATION, DS_STATUS_ACCESS_VIOLATION},
+        {ENOMEM, DS_STATUS_NO_MEMORY, DS_STATUS_NO_MEMORY},
+        {ESTALE, DS_STATUS_IO_ERROR, DS_STATUS_IO_ERROR},
+    };
+
+    setup(answer_step);
+    for (uint32_t i = 0; i < 2 * ARRAY_LENGTH(cases); i++) {
+        bool write = i % 2;
+        struct chunk *chunk;
+
+        fake.step = (uint32_t)cases[i / 2].error;
+        chunk = push(0, write ? CHUNK_WRITE : CHUNK_READ, 4096, 4096, i / 2 % 2);
+        cr_assert_eq(pop(), chunk);
+        cr_expect_eq(chunk->status, write ? cases[i / 2].write : cases[i / 2].read, "errno %d",
+                     cases[i / 2].error);
+        cr_expect_eq(chunk->error, -cases[i / 2].error);
+    }
+    cr_expect_eq(fake.stage.stats.counters.errors, 2 * ARRAY_LENGTH(cases));
+    cr_expect_eq(fake.stage.stats.counters.bytes, 0);
+    teardown();
+}
+
+Test(read_stage, write_of_nothing_fails)
+{
+    struct chunk *chunk;
+
+    setup(answer_step); /* step 0: the result is 0 */
+    chunk = push(0, CHUNK_WRITE, 0, 4096, false);
+    chunk->request->flags = DS_REQUEST_ALLOW_SHORT;
+    cr_assert_eq(pop(), chunk);
+    cr_expect_eq(chunk->status, DS_STATUS_IO_ERROR);
+    cr_expect_eq(chunk->error, -EIO);
+    cr_expect_eq(fake.calls, 1);
+    teardown();
+}
+
+static int64_t answer_100(struct fake *f, const struct chunk *chunk, uint64_t offset, uint32_t want)
+{
+    return chunk->direct ? 100 : answer_all(f, chunk, offset, want);
+}
+
+Test(read_stage, short_direct_write_goes_on_buffered)
+{
+    struct chunk *chunk;
+
+    setup(answer_100);
+    chunk = push(0, CHUNK_WRITE, 1024, 8192, true);
+    memset(fake.memory[0], 0x5a, 8192);
+    cr_assert_eq(pop(), chunk);
+    cr_expect_eq(chunk->status, DS_STATUS_OK);
+    for (uint32_t i = 1024; i < 1024 + 8192; i++)
+        cr_assert_eq(fake.model[i], 0x5a, "%u", i);
+    cr_expect(file_is_direct(&fake.file)); /* one short write is no refusal */
+    teardown();
+}
+
+static int64_t answer_gib(struct fake *f, const struct chunk *chunk, uint64_t offset, uint32_t want)
+{
+    (void)f;
+    (void)chunk;
+    (void)offset;
+    return min_u32(want, 1u << 30);
+}
+
+Test(read_stage, largest_chunk)
+{
+    struct chunk *chunk;
+
+    setup(answer_gib);
+    fake.no_data = true;
+    chunk = push(0, CHUNK_READ, 1, UINT32_MAX - ALIGN - 1, true);
+    cr_assert_eq(pop(), chunk);
+    cr_expect_eq(chunk->status, DS_STATUS_OK);
+    cr_expect_eq(fake.calls, 4);
+    teardown();
+}
+
+Test(read_stage, no_room_keeps_the_order)
+{
+    setup(answer_all);
+    fake.room = 1;
+    for (uint32_t slot = 0; slot < SLOTS; slot++)
+        push(slot, CHUNK_READ, slot * 1000, 600, false);
+    for (uint32_t slot = 0; slot < SLOTS; slot++) {
+        struct chunk *chunk = pop();
+
+        cr_expect_eq(chunk, &fake.chunks[slot]);
+        expect_data(chunk);
+    }
+    cr_expect_eq(fake.stage.stats.counters.device_high_water, 1);
+    teardown();
+}
+
+Test(read_stage, request_offset_counts)
+{
+    struct chunk *chunk;
+
+    setup(answer_all);
+    /* the second chunk of a request: its payload does not begin where the request does */
+    chunk = push(0, CHUNK_READ, 0, 512, true);
+    chunk->request->offset = 300;
+    chunk->request_offset = 4000;
+    chunk->file_offset = 4096;
+    chunk->io_bytes = 1024;
+    chunk->payload_bytes = 600;
+    fake.file_bytes = 4096 + 804 - 1; /* one byte too few */
+    cr_assert_eq(pop(), chunk);
+    cr_expect_eq(chunk->status, DS_STATUS_END_OF_FILE);
+    teardown();
+}
+
+static int64_t answer_random(struct fake *f, const struct chunk *chunk, uint64_t offset,
+                             uint32_t want)
+{
+    uint64_t dice = random_next(&f->state) % 16;
+
+    if (dice < 2)
+        return dice == 0 ? -EINTR : -EAGAIN;
+    if (dice < 6 && want > 1)
+        want = 1 + (uint32_t)(random_next(&f->state) % want);
+    return answer_all(f, chunk, offset, want);
+}
+
+/* Whatever a kernel may answer, the data is right and each chunk comes out once. */
+Test(read_stage, random_answers, .timeout = 60)
+{
+    const char *text = getenv("DS_TEST_SEED");
+    uint64_t seed = text != NULL ? strtoull(text, NULL, 0) : clock_now_ns();
+    uint32_t busy = 0, popped = 0;
+
+    fprintf(stderr, "DS_TEST_SEED=%" PRIu64 "\n", seed);
+    fake.state = seed;
+    setup(answer_random);
+    for (uint32_t pushed = 0; popped < 20000;) {
+        struct chunk *chunk;
+
+        while (busy < SLOTS && pushed < 20000) {
+            uint32_t bytes = 1 + (uint32_t)(random_next(&fake.state) % (SLOT_BYTES - ALIGN));
+            uint32_t slot = 0;
+
+            while (fake.chunks[slot].state != CHUNK_FREE)
+                slot++;
+            push(slot, CHUNK_READ, random_next(&fake.state) % (MODEL_BYTES - bytes), bytes,
+                 random_next(&fake.state) % 2);
+            busy++;
+            pushed++;
+        }
+        fake.room = 1 + (uint32_t)(random_next(&fake.state) % SLOTS);
+        if (fake.room < fake.done_n)
+            fake.room = fake.done_n;
+        chunk = pop();
+        expect_data(chunk);
+        chunk_advance(chunk, CHUNK_DONE_READ, CHUNK_FREE);
+        busy--;
+        popped++;
+    }
+    cr_expect_eq(busy, 0);
+    teardown();
+}
+
+static void *forget_many(void *arg)
+{
+    struct ds_file *files = arg;
+
+    for (uint32_t i = 0; i < 50; i++)
+        read_forget(&fake.stage, &files[i], &fake.event);
+    return NULL;
+}
+
+Test(read_stage, forget_from_several_threads, .timeout = 30)
+{
+    static struct ds_file files[2][50];
+    pthread_t threads[2];
+
+    setup(answer_all);
+    for (uint32_t i = 0; i < 2; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, forget_many, files[i]), 0);
+    while (atomic_load(&fake.forgets) < 100) {
+        uint32_t key;
+
+        if (read_stage_ops.work(&fake.stage, 0) > 0)
+            continue;
+        key = event_prepare(&fake.event);
+        if (read_stage_ops.ready(&fake.stage))
+            event_cancel(&fake.event);
+        else
+            event_wait(&fake.event, key, 1000000000u);
+    }
+    for (uint32_t i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    cr_expect_eq(atomic_load(&fake.forgets), 100);
+    teardown();
+}
