@@ -141,12 +141,10 @@ static bool align_usable(uint32_t align)
 
 static void set_reason(struct ds_file *file, const char *reason, int error)
 {
-    char text[48] = "";
-
     if (error != 0)
-        snprintf(text, sizeof(text), " (errno %d)", -error);
-    snprintf(file->reason, sizeof(file->reason), "%.*s%s",
-             (int)(sizeof(file->reason) - sizeof(text)), reason, text);
+        snprintf(file->reason, sizeof(file->reason), "%s (errno %d)", reason, -error);
+    else
+        snprintf(file->reason, sizeof(file->reason), "%s", reason);
 }
 
 /* open_direct fills direct_fd and the alignments, or leaves them and says why. */
