@@ -1,4 +1,4 @@
-/* engine/base.h and engine/host.h: status names, versioned structs, arithmetic, the host's hooks. */
+/* engine/base.h and engine/host.h: status names, versioned structs, arithmetic, host hooks. */
 #include "engine/base.h"
 #include "engine/host.h"
 

@@ -83,7 +83,6 @@ void standin_log(const char *level, const char *format, ...);
 #define STANDIN_EXPECT(ok, expression, ...) STANDIN_CHECK(ok, (void)0, expression, ##__VA_ARGS__)
 
 #define cr_fail(...) STANDIN_EXPECT(0, "fail", ##__VA_ARGS__)
-#define cr_fatal(...) STANDIN_ASSERT(0, "fatal", ##__VA_ARGS__)
 #define cr_assert_fail(...) STANDIN_ASSERT(0, "fail", ##__VA_ARGS__)
 #define cr_expect_fail(...) STANDIN_EXPECT(0, "fail", ##__VA_ARGS__)
 
