@@ -55,16 +55,24 @@ const char *size_text(char *buffer, uint64_t bytes)
     return buffer;
 }
 
+/* One Ctrl-C can arrive twice, from the terminal and from a wrapper such as timeout(1); only one
+ * that comes later is meant to kill. */
 static void interrupt_handle(int signal_number)
 {
-    (void)signal_number;
+    static _Atomic uint64_t first_ns;
+    uint64_t now = now_ns();
+    uint64_t before = 0;
+
     atomic_store_explicit(&interrupted, true, memory_order_relaxed);
+    if (atomic_compare_exchange_strong(&first_ns, &before, now) || now - before < NS_PER_S)
+        return;
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
 }
 
 void interrupts_catch(void)
 {
-    /* SA_RESETHAND: the second signal has its usual effect */
-    struct sigaction action = {.sa_handler = interrupt_handle, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = interrupt_handle};
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);

@@ -24,8 +24,8 @@ uint64_t cpu_now_ns(void);
 #define SIZE_TEXT_BYTES 24
 const char *size_text(char *buffer, uint64_t bytes);
 
-/* Set by the first SIGINT, SIGTERM or SIGHUP: runs end early, and what was made is removed. A
- * second signal ends the program at once. */
+/* Set by the first SIGINT, SIGTERM or SIGHUP: runs end early, and what was made is removed.
+ * A signal more than a second later ends the program at once. */
 extern _Atomic bool interrupted;
 void interrupts_catch(void);
 

@@ -112,8 +112,11 @@ static int demo_perform(struct demo *demo)
                                               : "host memory (no GPU is used)");
         head_print(stdout);
     }
-    for (uint32_t i = 0; error == 0 && i < n; i++)
+    for (uint32_t i = 0; error == 0 && i < n; i++) {
         error = size_run(demo, i);
+        if (error == 0 && demo->results[i].measure.errors != 0)
+            break; /* the report says so */
+    }
     return error == 0 ? demo_report(demo) : EXIT_FAILURE;
 }
 

@@ -1,6 +1,7 @@
 /* dsbench - measures the engine: alone, verified, and beside other ways to do the same. */
 #include "base.h"
 #include "commands.h"
+#include "report.h"
 
 #include <stdlib.h>
 
@@ -16,6 +17,8 @@ int main(int argc, char **argv)
 
     if (status >= 0)
         return status;
+    if (report_json_check(&options) != 0)
+        return EXIT_FAILURE;
     interrupts_catch();
     status = commands[options.command](&options);
     return interrupted ? 130 : status;

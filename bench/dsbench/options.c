@@ -363,6 +363,10 @@ static int options_check(const struct options *o)
         complain("--device needs --dest gpu");
         return -EINVAL;
     }
+    if (o->command != COMMAND_COMPARE && (o->rounds != 0 || o->peers != 0)) {
+        complain("%s is for compare", o->rounds != 0 ? "--rounds" : "--peers");
+        return -EINVAL;
+    }
     if (o->verify && o->command == COMMAND_COMPARE) {
         complain("--verify is for run and demo: peers are not verified");
         return -EINVAL;
@@ -376,6 +380,10 @@ static void options_default(struct options *o)
 
     if (o->seconds == 0 && (demo || o->requests == 0))
         o->seconds = o->command == COMMAND_RUN ? 3 : 1;
+    if (o->rounds == 0)
+        o->rounds = 9;
+    if (o->peers == 0)
+        o->peers = PEER_FIO | PEER_NAIVE | PEER_RAW;
     if (o->size == 0 && !demo)
         o->size = 64 << 10;
     if (o->depth == 0 && !demo)
@@ -428,11 +436,7 @@ int options_parse(int argc, char **argv, struct options *options)
     int command;
     int status;
 
-    *options = (struct options){.warm = true,
-                                .lanes = 1,
-                                .rounds = 9,
-                                .peers = PEER_FIO | PEER_NAIVE | PEER_RAW,
-                                .seed = 1};
+    *options = (struct options){.warm = true, .lanes = 1, .seed = 1};
     if (argc < 2) {
         complain("no command");
         fputs(usage_text, stderr);

@@ -117,13 +117,22 @@ static void device_print(FILE *out, const struct session *s)
                 s->gpu.info.transfer_queue ? "transfer" : "general");
 }
 
+/* A reason often begins with the name itself. */
+static void reason_print(FILE *out, const char *label, const char *name, const char *reason)
+{
+    if (strncmp(reason, name, strlen(name)) == 0)
+        fprintf(out, "%-11s %s\n", label, reason);
+    else
+        fprintf(out, "%-11s %s: %s\n", label, name, reason);
+}
+
 void report_path(FILE *out, const struct session *session)
 {
     const struct ds_engine_info *info = &session->info;
 
     device_print(out, session);
-    fprintf(out, "read        %s: %s\n", session_read_name(session), info->read_reason);
-    fprintf(out, "direct      %s: %s\n", session_direct_name(session), session->file.direct_reason);
+    reason_print(out, "read", session_read_name(session), info->read_reason);
+    reason_print(out, "direct", session_direct_name(session), session->file.direct_reason);
     fprintf(out, "topology    %s, %u thread%s, %u read lane%s; arena %.0f MiB, %s memory%s\n",
             session_topology_name(session), info->threads, info->threads == 1 ? "" : "s",
             info->read_lanes, info->read_lanes == 1 ? "" : "s",

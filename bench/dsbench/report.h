@@ -49,6 +49,9 @@ void report_stages(FILE *out, const struct report *report);
  * without --json. 0, or -errno after a complaint. */
 int report_json_write(const struct options *options, const struct report *reports, uint32_t n);
 
+/* report_json_check finds out before the work whether options->json can be written. As above. */
+int report_json_check(const struct options *options);
+
 /* report_is_quiet: stdout belongs to JSON. */
 bool report_is_quiet(const struct options *options);
 

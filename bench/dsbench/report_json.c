@@ -2,7 +2,8 @@
 #include "report.h"
 
 #include <errno.h>
-#include <string.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 static void config_write(struct json *json, const struct report *report)
 {
@@ -131,6 +132,23 @@ static void report_write(FILE *out, const struct report *report)
     peers_write(&json, report);
     json_object_end(&json);
     fputc('\n', out);
+}
+
+int report_json_check(const struct options *options)
+{
+    int fd;
+
+    if (options->json == NULL || report_is_quiet(options))
+        return 0;
+    fd = open(options->json, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        int error = -errno;
+
+        file_complain(options->json, error);
+        return error;
+    }
+    close(fd);
+    return 0;
 }
 
 int report_json_write(const struct options *options, const struct report *reports, uint32_t n)

@@ -1,0 +1,262 @@
+#!/usr/bin/env bash
+# dsbench: bad arguments and bad files end with one clear line, JSON is valid and adds up, a wrong
+# byte is found, and nothing is left behind.
+# usage: dsbench_cli.sh DSBENCH
+set -u
+dsbench=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/tmp"
+export TMPDIR=$work/tmp
+passed=0 failed=0 skipped=0
+small=(--bytes 1M --seconds 0.1)
+
+pass() {
+    passed=$((passed + 1))
+}
+
+fail() { # what...
+    failed=$((failed + 1))
+    echo "FAILED: $*"
+    head -n 5 "$work/err"
+}
+
+skip() { # why...
+    skipped=$((skipped + 1))
+    echo "skipped: $*"
+}
+
+run() { # arguments...: sets status, fills out and err
+    timeout 30 "$dsbench" "$@" >"$work/out" 2>"$work/err"
+    status=$?
+}
+
+# Refused with this status and exactly one line, which says this.
+refused() { # status text arguments...
+    local expected=$1 text=$2
+    shift 2
+    run "$@"
+    if [ "$status" -eq "$expected" ] && [ "$(wc -l <"$work/err")" -eq 1 ] &&
+        grep -q '^dsbench: ' "$work/err" && grep -qF -- "$text" "$work/err" &&
+        [ ! -s "$work/out" ]; then
+        pass
+    else
+        fail "status $status (expected $expected with \"$text\"): dsbench $*"
+    fi
+}
+
+bad_arguments() {
+    refused 2 'none of demo, run, compare' stroll
+    refused 2 'unknown option' run --bogus
+    refused 2 'unknown option' run -z
+    refused 2 'value is missing' run --size
+    refused 2 'takes no value' run --verify=yes
+    refused 2 'not a size' run --size 64X
+    refused 2 'not a size' run --size -1
+    refused 2 'not a size' run --size ''
+    refused 2 'not within' run --size 0
+    refused 2 'not within' run --size 2G
+    refused 2 'not within' run --size 99999999999999999999
+    refused 2 'not within' run --depth 0
+    refused 2 'whole number' run --depth 4K
+    refused 2 'not within' run --lanes 9
+    refused 2 'not within' run --arena 1K
+    refused 2 'number of seconds' run --seconds nan
+    refused 2 'number of seconds' run --seconds 0
+    refused 2 'none of random, sequential' run --pattern zigzag
+    refused 2 'none of' run --dest moon
+    refused 2 'none of' run --read tape
+    refused 2 'none of' run --direct perhaps
+    refused 2 'none of' run --topology manual
+    refused 2 'none of fio, naive, raw' compare --peers fio,none
+    refused 2 'no peer' compare --peers ''
+    refused 2 'for compare' run --rounds 3
+    refused 2 'nothing can be verified' run --verify --read nil
+    refused 2 'nothing can be verified' demo --dest nil
+    refused 2 '--device needs' run --device x --dest host
+    refused 2 'FILEs are given' run --keep "$work/file"
+    run
+    if [ "$status" -eq 2 ]; then pass; else fail "no command: status $status"; fi
+    for command in '' demo run compare; do
+        # shellcheck disable=SC2086
+        run $command --help
+        if [ "$status" -eq 0 ] && grep -q '^usage: dsbench' "$work/out"; then
+            pass
+        else
+            fail "$command --help: status $status"
+        fi
+    done
+}
+
+bad_files() {
+    : >"$work/empty"
+    echo hello >"$work/short"
+    mkfifo "$work/fifo"
+    refused 1 'No such file' run "$work/missing"
+    refused 1 'Is a directory' run "$work"
+    refused 1 'empty' run "$work/empty"
+    refused 1 'neither a regular file nor a block device' run "$work/fifo"
+    refused 1 'use a smaller --size' run "$work/short"
+    refused 1 'No such file' run --dir "$work/missing"
+    refused 1 'No such file' run --json "$work/missing/result" --seconds 0.1 "$work/short"
+}
+
+# A file that is cut while it is read: an error, an early end.
+shrinking_file() {
+    head -c 8M /dev/zero >"$work/shrinking"
+    (
+        for _ in 1 2 3 4 5 6 7 8; do read -rt 0.1 <>"$work/fifo"; done
+        truncate -s 4096 "$work/shrinking"
+    ) &
+    run run --dest host --seconds 20 "$work/shrinking"
+    wait
+    if [ "$status" -eq 1 ] && grep -q 'the file ended' "$work/err"; then
+        pass
+    else
+        fail "a file that shrinks: status $status"
+    fi
+}
+
+interrupted() {
+    timeout -s INT 1 "$dsbench" run --bytes 4M --seconds 20 --dest host >"$work/out" 2>"$work/err"
+    status=$?
+    if [ "$status" -eq 124 ] && grep -q interrupted "$work/err"; then
+        pass
+    else
+        fail "SIGINT: status $status"
+    fi
+}
+
+# Every line of the output is one object of the schema, and `condition` holds for r (all of them are
+# in rs).
+json_holds() { # name condition arguments...
+    local name=$1 condition=$2
+    shift 2
+    run "$@" --json -
+    if [ "$status" -ne 0 ]; then
+        fail "$name: status $status"
+    elif ! python3 - "$work/out" "$condition" <<'PYTHON'
+import json, sys
+rs = [json.loads(line) for line in open(sys.argv[1])]
+assert rs, "no object"
+for r in rs:
+    assert r["schema"] == "dsbench/1"
+    assert set(r) == {"schema", "command", "config", "path", "result", "stages", "peers"}, set(r)
+    for key in "device", "read", "direct", "topology":
+        assert r["path"][key], key
+    q = r["result"]
+    assert set(q) == {"seconds", "requests", "bytes", "requests_per_s", "bytes_per_s",
+                      "cpu_us_per_request", "errors", "latency_us", "verify"}, set(q)
+    assert q["errors"] == 0 and q["requests"] > 0 and q["seconds"] > 0
+    if r["command"] != "compare":
+        assert abs(q["requests_per_s"] * q["seconds"] / q["requests"] - 1) < 0.01
+        assert abs(q["bytes_per_s"] * q["seconds"] / q["bytes"] - 1) < 0.01
+    order = [q["latency_us"][k] for k in ("p50", "p90", "p99", "p999", "max")]
+    assert order == sorted(order) and order[0] > 0, order
+    assert [s["name"] for s in r["stages"]] == ["submit", "read", "copy", "complete"]
+    for s in r["stages"]:
+        assert abs(s["busy"] + s["idle"] + s["waiting"] - 1) < 0.001, s
+        assert min(s["busy"], s["idle"], s["waiting"]) >= -0.001, s
+        assert s["items"] > 0 or q["requests"] == 0, s
+    assert eval(f"({sys.argv[2]})"), (sys.argv[2], r)
+PYTHON
+    then
+        fail "$name: the JSON does not hold: $condition"
+    else
+        pass
+    fi
+}
+
+json() {
+    if ! command -v python3 >/dev/null; then
+        skip "JSON: python3 is not installed"
+        return
+    fi
+    head -c 1000003 /dev/urandom >"$work/odd"
+    json_holds "a number of requests" \
+        'q["requests"] == 500 and q["bytes"] == 500 * 4096 and not r["peers"]' \
+        run --bytes 1M --size 4K --requests 500 --dest host
+    json_holds "fewer requests than depth" 'q["requests"] == 3' \
+        run --bytes 1M --size 4K --requests 3 --depth 64 --dest host
+    json_holds "a number of seconds" '0.05 < q["seconds"] < 2' run "${small[@]}" --dest host
+    json_holds "nil moves nothing" 'r["path"]["read"] == "nil" and r["path"]["device"] == "nil"' \
+        run "${small[@]}" --read nil --dest nil
+    json_holds "odd sizes and the tail are verified" \
+        'q["verify"]["bytes"] == q["bytes"] >= 1000003 and q["verify"]["mismatches"] == 0' \
+        run --verify --seconds 0.1 --size 777 --dest host "$work/odd"
+    json_holds "a part of a pass is verified" \
+        'q["verify"]["bytes"] == q["bytes"] == 100 * 512 and q["verify"]["mismatches"] == 0' \
+        run --verify --requests 100 --size 512 --dest host --bytes 1M
+    json_holds "several files" 'r["config"]["files_bytes"] == 2 * 1000003 and
+q["verify"]["bytes"] == q["bytes"]' \
+        run --verify --seconds 0.1 --size 10000 "$work/odd" "$work/odd"
+    json_holds "buffered, pread, sequential" \
+        'r["path"]["direct"] == "buffered" and r["path"]["read"] == "pread" and
+r["config"]["pattern"] == "sequential"' \
+        run "${small[@]}" --direct off --read pread --pattern sequential --dest host
+    json_holds "dedicated threads" 'r["path"]["topology"] == "dedicated"' \
+        run "${small[@]}" --topology dedicated --dest host
+    json_holds "the demo" \
+        '[x["config"]["size"] for x in rs] == [4096, 65536, 1 << 20, 1 << 24] and
+q["verify"]["bytes"] == q["bytes"] >= 1 << 20 and q["verify"]["mismatches"] == 0' \
+        demo --bytes 1M --seconds 0.02
+    json_holds "a comparison" \
+        '[p["name"] for p in r["peers"]] == ["naive", "raw"] and
+all("skipped" in p or (p["ratio"] > 0 and p["rounds"] == 2 and
+p["ratio_min"] <= p["ratio"] <= p["ratio_max"]) for p in r["peers"])' \
+        compare "${small[@]}" --rounds 2 --peers naive,raw
+    if command -v fio >/dev/null; then
+        json_holds "fio" 'r["peers"][0]["name"] == "fio" and r["peers"][0]["requests_per_s"] > 0' \
+            compare "${small[@]}" --rounds 1 --peers fio --size 4K
+    else
+        skip "fio is not installed"
+    fi
+}
+
+# The reference is read wrongly on purpose, so what arrived must be called wrong.
+wrong_byte() {
+    cat >"$work/wrong.c" <<'C'
+#define _GNU_SOURCE
+#include <sys/syscall.h>
+#include <unistd.h>
+ssize_t pread(int fd, void *memory, size_t bytes, off_t offset)
+{
+    ssize_t n = syscall(SYS_pread64, fd, memory, bytes, offset);
+
+    if (offset <= 70000 && offset + n > 70000)
+        ((char *)memory)[70000 - offset] ^= 1;
+    return n;
+}
+C
+    if ! "${CC:-cc}" -shared -fPIC -o "$work/wrong.so" "$work/wrong.c" 2>"$work/err"; then
+        skip "a wrong byte: no compiler"
+        return
+    fi
+    run run --bytes 1M --requests 1 --read uring --dest host
+    if [ "$status" -ne 0 ]; then
+        skip "a wrong byte: no io_uring, so the engine reads with pread too"
+        return
+    fi
+    LD_PRELOAD=$work/wrong.so run run --bytes 1M --size 64K --requests 16 --verify --read uring \
+        --dest host
+    if [ "$status" -eq 1 ] && grep -q 'byte 70000 is' "$work/err" &&
+        grep -q ' 1 bytes differ' "$work/out"; then
+        pass
+    else
+        fail "a wrong byte: status $status"
+    fi
+}
+
+bad_arguments
+bad_files
+shrinking_file
+interrupted
+json
+wrong_byte
+if [ -n "$(ls -A "$work/tmp")" ]; then
+    fail "files are left behind: $(ls -A "$work/tmp")"
+else
+    pass
+fi
+echo "dsbench: $passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
