@@ -39,7 +39,7 @@ Test(validation, notices_a_hazard)
     struct hazard hazard;
 
     if (!vk_util_validate())
-        cr_skip_test("skipped: no validation layer");
+        cr_skip_test("skipped: no validation layer, or ThreadSanitizer");
     util = vk_util_open(true);
     if (util == NULL)
         cr_skip_test("skipped: %s", vk_util_reason());

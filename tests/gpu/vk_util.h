@@ -74,7 +74,7 @@ void vk_util_close(struct vk_util **util);
 const char *vk_util_reason(void);
 
 /* vk_util_validate turns validation on without vk_util_open; before the first instance. False: the
- * layer is not installed, or there is no loader. */
+ * layer is not installed, there is no loader, or ThreadSanitizer watches. */
 bool vk_util_validate(void);
 
 /* vk_util_messages: warnings and errors of the layers since the last instance was made. Whatever
