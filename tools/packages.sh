@@ -32,7 +32,7 @@ ninja-build|ninja|has_command ninja
 pkg-config|pkgconf|has_command pkg-config
 git|git|has_command git
 liburing-dev|liburing|has_library liburing
-libck-dev|ck|has_header ck_ring.h || [ -e "$ck_dir/include/ck_md.h" ]
+libck-dev|concurrencykit|has_header ck_ring.h || [ -e "$ck_dir/include/ck_md.h" ]
 libjemalloc-dev|jemalloc|has_library jemalloc
 libvulkan-dev|vulkan-headers|has_header vulkan/vulkan_core.h
 libvulkan1|vulkan-icd-loader|ldconfig_has libvulkan.so.1
