@@ -48,7 +48,7 @@ struct read_backend_info {
 };
 
 /* A back end moves [io_done, io_bytes) of a chunk between memory + io_done and the chunk's file at
- * file_offset + io_done: a write for CHUNK_WRITE, else a read. It never looks at results: short
+ * file_offset + io_done: a write for CHUNK_WRITE, else a read. It does not judge results: short
  * transfers and retries are the stage's business. A chunk is in flight from issue() until reap()
  * returned it; nothing else frees its memory. open and close are called on any thread, the others
  * on the lane's. */

@@ -25,9 +25,12 @@ void __tsan_release(void *address);
  * stops at 2 GiB - 4 KiB). */
 #define SLICE_BYTES ((uint64_t)1 << 30)
 
-/* user_data of what is not a chunk. */
+/* user_data: one of these, or a chunk's address with the number of its tries in the low bits. */
 #define TAG_EVENT  1
 #define TAG_CANCEL 2
+#define TRIES_MAX  7
+
+_Static_assert(_Alignof(struct chunk) > TRIES_MAX, "the low bits of a chunk's address are free");
 
 enum registration { ENTRY_EMPTY, ENTRY_REGISTERED, ENTRY_REFUSED };
 
@@ -45,6 +48,7 @@ struct uring {
     uint32_t in_flight;   /* chunks; neither the poll nor its cancellation */
     uint32_t files_n;     /* entries of the file table; 0 = none */
     uint32_t avoid;
+    bool manual;
     bool fixed_buffers;
     bool poll_armed;      /* a poll on the event is in the ring or in the kernel */
     bool cancel_pending;
@@ -65,6 +69,7 @@ static int uring_open(const struct read_backend_config *config, struct read_back
     u->staging = config->staging;
     u->event = config->event;
     u->avoid = config->avoid;
+    u->manual = config->manual;
     rc = uring_setup(&u->ring, config, info);
     if (rc != 0) {
         host_free(config->host, u, sizeof(*u));
@@ -263,32 +268,35 @@ static void kernel_gives(struct chunk *chunk)
 #endif
 }
 
-static bool uring_issue(void *self, struct chunk *chunk)
+static void prepare(struct uring *u, struct io_uring_sqe *sqe, struct chunk *chunk, unsigned tries)
 {
-    struct uring *u = self;
-    struct io_uring_sqe *sqe = take_sqe(u);
     uint8_t *memory = chunk->memory + chunk->io_done;
     uint64_t offset = chunk->file_offset + chunk->io_done;
     uint32_t bytes = (uint32_t)min_u64(chunk->io_bytes - chunk->io_done, SLICE_BYTES);
     bool is_write = chunk->kind == CHUNK_WRITE;
-    int slice, file;
+    int slice = u->fixed_buffers ? fixed_slice(u, memory, bytes) : -1;
+    int file = fixed_file(u, chunk);
+    int op = is_write ? IORING_OP_WRITE : IORING_OP_READ;
 
-    if (sqe == NULL)
-        return false;
-    file = fixed_file(u, chunk);
-    slice = u->fixed_buffers ? fixed_slice(u, memory, bytes) : -1;
     if (slice >= 0)
-        io_uring_prep_rw(is_write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED, sqe,
-                         file >= 0 ? file : chunk_fd(chunk), memory, bytes, offset);
-    else
-        io_uring_prep_rw(is_write ? IORING_OP_WRITE : IORING_OP_READ, sqe,
-                         file >= 0 ? file : chunk_fd(chunk), memory, bytes, offset);
+        op = is_write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED;
+    io_uring_prep_rw(op, sqe, file >= 0 ? file : chunk_fd(chunk), memory, bytes, offset);
     if (slice >= 0)
         sqe->buf_index = (uint16_t)slice;
     if (file >= 0)
         sqe->flags |= IOSQE_FIXED_FILE;
     kernel_takes(chunk);
-    io_uring_sqe_set_data(sqe, chunk);
+    io_uring_sqe_set_data64(sqe, (uintptr_t)chunk | tries);
+}
+
+static bool uring_issue(void *self, struct chunk *chunk)
+{
+    struct uring *u = self;
+    struct io_uring_sqe *sqe = take_sqe(u);
+
+    if (sqe == NULL)
+        return false;
+    prepare(u, sqe, chunk, 0);
     u->in_flight++;
     return true;
 }
@@ -305,10 +313,30 @@ static void event_fired(struct uring *u)
     while (n < 0 && errno == EINTR); /* EAGAIN: another ring on this event was first */
 }
 
+/* The kernel also answers EFAULT for a buffered read whose issuing thread has ended (MANUAL): it
+ * has no memory map left to copy by. On a thread that lives, only a real one comes back. True: it
+ * is under way again; false: *result says what to report. */
+static bool doubt_fault(struct uring *u, uint64_t tag, int64_t *result)
+{
+    unsigned tries = (unsigned)(tag & TRIES_MAX);
+    struct io_uring_sqe *sqe;
+
+    if (!u->manual || *result != -EFAULT || tries == TRIES_MAX)
+        return false;
+    sqe = io_uring_get_sqe(&u->ring);
+    if (sqe == NULL) {
+        *result = -EAGAIN;
+        return false;
+    }
+    prepare(u, sqe, (struct chunk *)(uintptr_t)(tag - tries), tries + 1);
+    return true;
+}
+
 static uint32_t drain(struct uring *u, struct read_completion *done, uint32_t max)
 {
     struct io_uring_cqe *cqe;
     uint32_t head, seen = 0, n = 0;
+    int64_t result;
 
     io_uring_for_each_cqe(&u->ring, head, cqe)
     {
@@ -321,10 +349,11 @@ static uint32_t drain(struct uring *u, struct read_completion *done, uint32_t ma
         } else if (n == max) {
             break;
         } else {
-            done[n].chunk = io_uring_cqe_get_data(cqe);
-            done[n].result = cqe->res;
+            done[n].chunk = (struct chunk *)(uintptr_t)(tag & ~(uint64_t)TRIES_MAX);
             kernel_gives(done[n].chunk);
-            n++;
+            result = cqe->res;
+            if (!doubt_fault(u, tag, &result))
+                done[n++].result = result;
         }
         seen++;
     }

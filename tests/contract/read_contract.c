@@ -262,7 +262,8 @@ void contract_bad_memory(const struct read_variant *variant)
             expect_payload(&sample, chunk);
             continue;
         }
-        cr_expect_eq(chunk->status, DS_STATUS_ACCESS_VIOLATION, "%s", ds_status_name(chunk->status));
+        cr_expect_eq(chunk->status, DS_STATUS_ACCESS_VIOLATION, "%s",
+                     ds_status_name(chunk->status));
         cr_expect_eq(chunk->error, -EFAULT);
     }
     lane_close(&lane);

@@ -37,7 +37,10 @@ void lane_open(struct lane *lane, const struct read_variant *variant)
     lane->variant = variant;
     host_init(&lane->host, NULL, keep_line, lane, DS_LOG_DEBUG);
     event_init(&lane->event);
-    cr_assert_eq(staging_map(&lane->staging, (uint64_t)LANE_SLOTS * LANE_SLOT_BYTES), 0);
+    if (variant->staging != NULL)
+        lane->staging = *variant->staging;
+    else
+        cr_assert_eq(staging_map(&lane->staging, (uint64_t)LANE_SLOTS * LANE_SLOT_BYTES), 0);
     cr_assert_eq(ring_open(&lane->out, &lane->host, LANE_SLOTS), 0);
     cr_assert_eq(read_open(&lane->stage, variant->ops, &config, LANE_SLOTS, &lane->out), 0, "%s",
                  lane->log);
@@ -56,7 +59,8 @@ void lane_close(struct lane *lane)
     read_close(&lane->stage, &lane->host);
     ring_close(&lane->out, &lane->host);
     event_fini(&lane->event);
-    staging_unmap(&lane->staging);
+    if (lane->variant->staging == NULL)
+        staging_unmap(&lane->staging);
 }
 
 uint8_t *chunk_payload(const struct chunk *chunk)

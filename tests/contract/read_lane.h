@@ -17,6 +17,7 @@ struct read_variant {
     uint32_t avoid;
     bool manual;
     uint32_t depth; /* 0 = 16 */
+    const struct staging *staging; /* NULL = LANE_SLOTS * LANE_SLOT_BYTES of its own */
 };
 
 struct lane {

@@ -207,7 +207,8 @@ Test(file, adopt_refuses)
     cr_expect_eq(file_open_descriptors(&file, NULL, fd, DS_FILE_WRITE | DS_FILE_CREATE,
                                        DS_DIRECT_AUTO),
                  -EINVAL);
-    cr_expect_eq(file_open_descriptors(&file, NULL, proc_fd, DS_FILE_OWN_FD, DS_DIRECT_ON), -EINVAL);
+    cr_expect_eq(file_open_descriptors(&file, NULL, proc_fd, DS_FILE_OWN_FD, DS_DIRECT_ON),
+                 -EINVAL);
     cr_expect(is_open(fd) && is_open(path_fd) && is_open(write_fd) && is_open(proc_fd));
     close(fd);
     close(path_fd);
@@ -280,9 +281,11 @@ Test(file, adopt_what_cannot_be_reopened)
     cr_expect(file_is_direct(&file));
     cr_expect(has_flag(file.direct_fd, O_DIRECT));
     file_close_descriptors(&file);
-    cr_expect_eq(file_open_descriptors(&file, NULL, direct, DS_FILE_OWN_FD, DS_DIRECT_OFF), -EACCES);
+    cr_expect_eq(file_open_descriptors(&file, NULL, direct, DS_FILE_OWN_FD, DS_DIRECT_OFF),
+                 -EACCES);
 
-    cr_expect_eq(file_open_descriptors(&file, NULL, append, DS_FILE_WRITE, DS_DIRECT_OFF), -EACCES);
+    cr_expect_eq(file_open_descriptors(&file, NULL, append, DS_FILE_WRITE, DS_DIRECT_OFF),
+                 -EACCES);
     cr_assert_eq(file_open_descriptors(&file, NULL, append, 0, DS_DIRECT_OFF), 0);
     file_close_descriptors(&file);
     cr_expect(is_open(plain) && is_open(direct) && is_open(append));

@@ -395,7 +395,8 @@ Test(read_stage, refused_direct_goes_buffered)
     teardown();
 }
 
-static int64_t answer_step(struct fake *f, const struct chunk *chunk, uint64_t offset, uint32_t want)
+static int64_t answer_step(struct fake *f, const struct chunk *chunk, uint64_t offset,
+                           uint32_t want)
 {
     (void)chunk;
     (void)offset;
