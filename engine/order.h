@@ -8,6 +8,7 @@
 
 #include "engine/host.h"
 
+/* Both counts run modulo 2^32; they are never further apart than the queue's capacity. */
 struct order_epoch {
     uint32_t done;   /* requests finished */
     uint32_t total;  /* valid once closed */
@@ -41,7 +42,7 @@ static inline void order_signal(struct order *order, uint32_t epoch, uint32_t to
 {
     struct order_epoch *e = order_at(order, epoch);
 
-    DS_ASSERT(e->signal == NULL && signal != NULL && e->done <= total);
+    DS_ASSERT(e->signal == NULL && signal != NULL && (int32_t)(total - e->done) >= 0);
     e->total = total;
     e->signal = signal;
 }
@@ -58,7 +59,7 @@ static inline void *order_fire(struct order *order)
     struct order_epoch *e = &order->epochs[order->front & order->mask];
     void *signal = e->signal;
 
-    if (signal == NULL || e->done < e->total)
+    if (signal == NULL || e->done != e->total)
         return NULL;
     *e = (struct order_epoch){0, 0, NULL};
     order->front++;
