@@ -7,6 +7,14 @@
 
 #define MIB ((uint64_t)1 << 20)
 
+/* 1 MiB, or as much of it as half of a small arena allows, in whole units. */
+static uint32_t chunk_default(const struct ds_engine_config *c)
+{
+    uint64_t unit = max_u64(65536, c->arena_granularity_bytes);
+
+    return (uint32_t)min_u64(MIB, align_down_u64(c->arena_bytes / 2, unit));
+}
+
 static void config_defaults(struct ds_engine_config *c)
 {
     if (c->arena_bytes == 0)
@@ -14,7 +22,7 @@ static void config_defaults(struct ds_engine_config *c)
     if (c->arena_granularity_bytes == 0)
         c->arena_granularity_bytes = 4096;
     if (c->chunk_bytes == 0)
-        c->chunk_bytes = (uint32_t)min_u64(MIB, align_down_u64(c->arena_bytes / 2, 65536));
+        c->chunk_bytes = chunk_default(c);
     if (c->chunks_max == 0)
         c->chunks_max = 4096;
     if (c->io_depth_max == 0)
