@@ -1,7 +1,7 @@
-/* A queue: slots, the ring into the submit stage, and the ring of results.
+/* A queue: slots, the way into the submit stage, and the ring of results.
  *
- *   producer   --submissions-->  submit stage          complete stage  --results-->  poller
- *      ^---------------------- free list (slots) <----------------------------------'
+ *   producer   --intake-->  submit stage          complete stage  --results-->  poller
+ *      ^-------------------------- free slots <-------------------------------------'
  *
  * Who may do what: any number of producers and pollers (fewer, cheaper, by the queue's flags); one
  * submit stage; one complete stage. */
@@ -9,14 +9,15 @@
 #define ENGINE_QUEUE_H
 
 #include "engine/event.h"
+#include "engine/intake.h"
 #include "engine/order.h"
-#include "engine/request.h"
 #include "engine/ring.h"
+#include "engine/slots.h"
 
 #include <ds/queue.h>
 
 #define QUEUES_MAX 64
-#define QUEUE_CAPACITY_MAX 65536
+#define QUEUE_CAPACITY_MAX SLOTS_MAX
 
 /* What a queue knows of its engine. */
 struct queue_port {
@@ -33,7 +34,7 @@ struct queue_port {
 
 struct ds_queue {
     struct queue_port port;
-    struct request *slots;
+    struct request *slots;        /* all of them */
     uint32_t capacity;
     uint32_t flags;               /* enum ds_queue_flags */
     uint32_t index;               /* in the engine's registry */
@@ -41,21 +42,14 @@ struct ds_queue {
     void *on_complete_ctx;
     char name[32];
 
-    struct ring submissions;      /* heads of chains of slots, in the order of the enqueues */
-    struct ring results;          /* finished slots; unused with on_complete */
-
-    /* The free list: index of the first slot, number of slots, and a tag against ABA. */
-    _Atomic uint64_t free_list CACHE_ALIGNED;
-
-    /* Producer side. SINGLE_PRODUCER: slots taken off the list in one exchange, not yet used. */
-    uint32_t own_first CACHE_ALIGNED;
-    _Atomic uint32_t own_count;
-    _Atomic uint32_t published;   /* position in `submissions` up to which submit may pop */
+    struct slots free;            /* producers take, complete stage or pollers give */
+    struct intake intake;         /* producers -> submit stage */
+    struct ring results;          /* complete stage -> pollers; unused with on_complete */
 
     /* Submit stage. */
-    uint32_t epoch CACHE_ALIGNED; /* signals popped so far */
-    uint32_t epoch_requests;      /* requests popped since the last signal */
-    _Atomic uint64_t begun;       /* entries popped */
+    uint32_t epoch CACHE_ALIGNED; /* signals begun so far */
+    uint32_t epoch_requests;      /* requests begun since the last signal */
+    _Atomic uint64_t begun;       /* entries begun */
     struct order order;           /* copy stage */
 
     /* Complete stage. */
@@ -72,17 +66,8 @@ int queue_open(struct ds_queue *queue, const struct queue_port *port,
                const struct ds_queue_config *config, uint32_t index);
 void queue_close(struct ds_queue *queue);
 
-/* Submit stage: pops up to max published entries, and gives their chains' slots one by one. */
-uint32_t queue_pop(struct ds_queue *queue, struct request **chains, uint32_t max);
-bool queue_has_published(const struct ds_queue *queue);
-
-/* queue_chain_next returns the slot enqueued after `request` in the same batch, or NULL. Read it
- * before the request is completed. */
-struct request *queue_chain_next(struct ds_queue *queue, const struct request *request);
-
-/* Complete stage: n finished slots of this queue become results (polled queues), or free slots. */
+/* Complete stage: n finished slots of this queue become results for its pollers. */
 void queue_publish_results(struct ds_queue *queue, struct request **requests, uint32_t n);
-void queue_free_slots(struct ds_queue *queue, struct request **requests, uint32_t n);
 
 /* queue_wake_waiters wakes ds_queue_wait and the eventfd. */
 void queue_wake_waiters(struct ds_queue *queue);

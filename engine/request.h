@@ -21,7 +21,7 @@ struct request {
     struct ds_queue *queue;
 
     uint64_t enqueued_ns;
-    uint32_t next;       /* free list link: index of a slot, or REQUEST_NONE */
+    uint32_t next;       /* index of a slot, in the list of free ones or of pushed ones */
     int32_t fd;          /* used when file is NULL */
     uint8_t kind;        /* enum request_kind */
     uint8_t flags;       /* enum ds_request_flags */
@@ -31,7 +31,10 @@ struct request {
 
     uint32_t chunks_total; /* submit stage, before the first chunk is pushed */
     uint32_t chunks_done;  /* complete stage */
-    uint64_t bytes_done;   /* complete stage */
+    union {
+        struct request *newer; /* in the intake; submit stage */
+        uint64_t bytes_done;   /* complete stage */
+    };
     uint32_t epoch;        /* signals enqueued before it; submit stage */
     uint32_t align;        /* of its disk transfers; submit stage */
     uint8_t direct;        /* its transfers use O_DIRECT; submit stage */
@@ -40,6 +43,17 @@ struct request {
 } CACHE_ALIGNED;
 
 #define REQUEST_NONE UINT32_MAX
+
+/* Links are read by threads that may lose the race for the slot: hence atomic. */
+static inline uint32_t request_next_slot(const struct request *request)
+{
+    return __atomic_load_n(&request->next, __ATOMIC_RELAXED);
+}
+
+static inline void request_set_next(struct request *request, uint32_t next)
+{
+    __atomic_store_n(&request->next, next, __ATOMIC_RELAXED);
+}
 
 _Static_assert(sizeof(struct request) == 2 * CACHE_LINE, "a slot is two cache lines");
 

@@ -3,8 +3,6 @@
  * Progress, per operation (measured and argued in docs/ordering.md):
  *   push_sp, pop_sc, pop_n_sc   wait-free
  *   pop_mc                      lock-free
- *   push_mp                     blocking: a producer stopped between taking its place and
- *                               publishing it holds up the producers behind it
  * Ordering: what was written before a push is visible after the pop that returns it. */
 #ifndef ENGINE_RING_H
 #define ENGINE_RING_H
@@ -41,11 +39,6 @@ static inline void ring_close(struct ring *ring, const struct host *host)
 static inline bool ring_push_sp(struct ring *ring, void *entry)
 {
     return ck_ring_enqueue_spsc(&ring->ck, ring->slots, entry);
-}
-
-static inline bool ring_push_mp(struct ring *ring, void *entry)
-{
-    return ck_ring_enqueue_mpsc(&ring->ck, ring->slots, entry);
 }
 
 static inline bool ring_pop_mc(struct ring *ring, void *entry)

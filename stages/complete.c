@@ -66,7 +66,7 @@ static void delivery_call(struct complete_delivery *delivery)
 
     for (uint32_t i = 0; i < delivery->n; i++)
         request_result(delivery->requests[i], &results[i]);
-    queue_free_slots(queue, delivery->requests, delivery->n);
+    slots_give(&queue->free, delivery->requests, delivery->n);
     queue->on_complete(queue->on_complete_ctx, results, delivery->n);
 }
 

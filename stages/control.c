@@ -87,11 +87,9 @@ static void queue_drop_unsubmitted(struct ds_queue *queue)
 {
     struct request *r;
 
-    while (ring_pop_n_sc(&queue->submissions, (void **)&r, 1) == 1) {
-        for (; r != NULL; r = queue_chain_next(queue, r)) {
-            if (r->file != NULL)
-                atomic_fetch_add_explicit(&r->file->dropped, 1, memory_order_release);
-        }
+    while ((r = intake_drain(&queue->intake)) != NULL) {
+        if (r->file != NULL)
+            atomic_fetch_add_explicit(&r->file->dropped, 1, memory_order_release);
     }
 }
 

@@ -269,6 +269,7 @@ static void request_begin(struct submit_stage *stage, struct request *r, uint64_
 
     hist_record(&stage->stats.latency_ns, waited_ns);
     r->epoch = queue->epoch;
+    r->bytes_done = 0; /* the intake used its place */
     if (r->kind != REQUEST_SIGNAL)
         queue->epoch_requests++;
     if (r->file != NULL && !file_begin(r->file))
@@ -309,8 +310,8 @@ static bool request_continue(struct submit_stage *stage, uint64_t now_ns)
     return true;
 }
 
-/* Refills `chains` from the next queue that has something, round robin. */
-static bool chains_refill(struct submit_stage *stage)
+/* Refills `requests` from the next queue that has something, round robin. */
+static bool requests_refill(struct submit_stage *stage)
 {
     if (atomic_load_explicit(&stage->ready, memory_order_relaxed) != 0) {
         /* acquire: pairs with the release in ds_queue_submit */
@@ -320,7 +321,7 @@ static bool chains_refill(struct submit_stage *stage)
         uint64_t from = stage->pending & (~(uint64_t)0 << stage->next_queue);
         uint32_t index = (uint32_t)__builtin_ctzll(from != 0 ? from : stage->pending);
         struct ds_queue *queue = queue_at(stage, index);
-        uint32_t n = queue != NULL ? queue_pop(queue, stage->chains, SUBMIT_BURST) : 0;
+        uint32_t n = queue != NULL ? intake_pop(&queue->intake, stage->requests, SUBMIT_BURST) : 0;
 
         if (queue != NULL && atomic_load_explicit(&queue->closing, memory_order_acquire))
             stage->closing |= (uint64_t)1 << index;
@@ -329,9 +330,9 @@ static bool chains_refill(struct submit_stage *stage)
         stage->next_queue = (index + 1) % QUEUES_MAX;
         if (n > 0) {
             STAT_MAX(stage->stats.counters.ring_high_water,
-                     n + ring_count(&queue->submissions));
-            stage->chains_n = n;
-            stage->chains_at = 0;
+                     n + intake_pending(&queue->intake));
+            stage->requests_n = n;
+            stage->requests_at = 0;
             return true;
         }
     }
@@ -340,15 +341,9 @@ static bool chains_refill(struct submit_stage *stage)
 
 static struct request *request_next(struct submit_stage *stage)
 {
-    struct request *r = stage->next;
-
-    if (r == NULL) {
-        if (stage->chains_at == stage->chains_n && !chains_refill(stage))
-            return NULL;
-        r = stage->chains[stage->chains_at++];
-    }
-    stage->next = queue_chain_next(r->queue, r);
-    return r;
+    if (stage->requests_at == stage->requests_n && !requests_refill(stage))
+        return NULL;
+    return stage->requests[stage->requests_at++];
 }
 
 static void chunk_reclaim(struct submit_stage *stage, struct chunk *chunk, uint64_t now_ns)
@@ -396,7 +391,7 @@ static void submit_detach(struct submit_stage *stage)
 
         closing &= closing - 1;
         /* acquire: pairs with the release in the complete stage */
-        if (queue_has_published(queue) ||
+        if (intake_pending(&queue->intake) > 0 ||
             atomic_load_explicit(&queue->completed, memory_order_acquire) !=
                 atomic_load_explicit(&queue->begun, memory_order_relaxed))
             continue;
@@ -428,8 +423,7 @@ static uint32_t submit_work(void *self, uint64_t now_ns)
     for (uint32_t i = 0; i < stage->lanes_n; i++)
         lane_flush(stage, &stage->lanes[i]);
     credit_account(stage);
-    if (stage->closing != 0 && stage->current == NULL && stage->next == NULL &&
-        stage->chains_at == stage->chains_n)
+    if (stage->closing != 0 && stage->current == NULL && stage->requests_at == stage->requests_n)
         submit_detach(stage);
     return moved + begun;
 }
@@ -448,7 +442,7 @@ static bool submit_ready(void *self)
     if (ring_count(&stage->returned) > 0)
         return true;
     return !stage->starved && (stage->pending != 0 || stage->current != NULL ||
-                               stage->chains_at != stage->chains_n || stage->next != NULL ||
+                               stage->requests_at != stage->requests_n ||
                                atomic_load_explicit(&stage->ready, memory_order_relaxed) != 0);
 }
 

@@ -55,9 +55,8 @@ struct submit_stage {
     uint64_t closing;             /* queues to be let go when they are at rest */
     struct event detached;        /* a queue was let go */
 
-    struct request *chains[SUBMIT_BURST]; /* popped, not begun */
-    uint32_t chains_n, chains_at;
-    struct request *next;         /* next slot of the chain in hand */
+    struct request *requests[SUBMIT_BURST]; /* popped, not begun */
+    uint32_t requests_n, requests_at;
     struct request *current;      /* being split */
     uint32_t current_chunk;       /* of current->chunks_total */
     bool starved;                 /* no chunk or no staging for `current` */
