@@ -3,6 +3,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* From here on a thread, a stage is what a run waits for. */
+#define THREAD_LOADED 0.85
+#define STAGE_LOADED  0.5
+
 struct report report_make(const struct session *session, const struct workload *workload,
                           const struct engine_result *result)
 {
@@ -57,15 +61,42 @@ static const char *bottleneck_name(const struct session *session, uint32_t stage
     }
 }
 
+/* One thread for all stages is one resource: their work adds up. */
+static double thread_busy(const struct session *session, const struct engine_result *result,
+                          uint32_t *most)
+{
+    double busy = 0;
+
+    *most = DS_STAGE_SUBMIT;
+    for (uint32_t i = 0; i < DS_STAGE_COUNT; i++) {
+        busy += result->stages[i].busy;
+        if (result->stages[i].busy > result->stages[*most].busy)
+            *most = i;
+    }
+    return session->info.topology == DS_TOPOLOGY_SHARED ? busy : 0;
+}
+
 const char *report_bottleneck(char *buffer, const struct session *session,
                               const struct engine_result *result)
 {
     uint32_t stage = bottleneck_find(result);
     const struct stage_share *s = &result->stages[stage];
+    uint32_t busiest;
+    double busy = thread_busy(session, result, &busiest);
 
-    snprintf(buffer, BOTTLENECK_BYTES, "%s (%s stage: %.0f %% busy, %.0f %% waiting)",
-             bottleneck_name(session, stage, s->waiting > s->busy), ds_stage_name(stage),
-             s->busy * 100, s->waiting * 100);
+    if (busy >= THREAD_LOADED)
+        snprintf(buffer, BOTTLENECK_BYTES,
+                 "%s (one thread runs all stages, %.0f %% busy, %.0f %% in the %s stage)",
+                 bottleneck_name(session, busiest, false), busy * 100,
+                 result->stages[busiest].busy * 100, ds_stage_name(busiest));
+    else if (s->busy + s->waiting < STAGE_LOADED)
+        snprintf(buffer, BOTTLENECK_BYTES,
+                 "latency (no stage is loaded above %.0f %%; a greater --depth helps)",
+                 (s->busy + s->waiting) * 100);
+    else
+        snprintf(buffer, BOTTLENECK_BYTES, "%s (%s stage: %.0f %% busy, %.0f %% waiting)",
+                 bottleneck_name(session, stage, s->waiting > s->busy), ds_stage_name(stage),
+                 s->busy * 100, s->waiting * 100);
     return buffer;
 }
 
