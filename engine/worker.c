@@ -67,27 +67,36 @@ static void quiet_account(struct worker *worker, uint64_t elapsed_ns)
         stage_account(&worker->stages[i], 0, elapsed_ns);
 }
 
-uint32_t worker_turn(struct worker *worker)
+/* One turn. *now_ns is where the last account ended, and where this one ends on return. */
+static uint32_t stages_turn(struct worker *worker, uint64_t *now_ns)
 {
-    uint64_t start_ns = clock_now_ns();
-    uint64_t now_ns = start_ns;
+    uint64_t start_ns = *now_ns;
     uint32_t total = 0;
 
     for (uint32_t i = 0; i < worker->stages_n; i++) {
         struct stage *stage = &worker->stages[i];
-        uint32_t moved = stage->ops->work(stage->self, now_ns);
+        uint32_t moved = stage->ops->work(stage->self, *now_ns);
         uint64_t end_ns;
 
         if (moved == 0)
             continue;
         end_ns = clock_now_ns();
-        stage_account(stage, moved, end_ns - now_ns);
+        stage_account(stage, moved, end_ns - *now_ns);
         total += moved;
-        now_ns = end_ns;
+        *now_ns = end_ns;
     }
-    if (total == 0)
-        quiet_account(worker, clock_now_ns() - start_ns);
+    if (total == 0) {
+        *now_ns = clock_now_ns();
+        quiet_account(worker, *now_ns - start_ns);
+    }
     return total;
+}
+
+uint32_t worker_turn(struct worker *worker)
+{
+    uint64_t now_ns = clock_now_ns();
+
+    return stages_turn(worker, &now_ns);
 }
 
 static bool stages_ready(struct worker *worker)
@@ -124,27 +133,54 @@ static struct stage *park_choose(struct worker *worker, bool *others)
     return chosen;
 }
 
-void worker_park(struct worker *worker, uint64_t timeout_ns)
+/* Sleeps on a device. False: none of the stages can, so the event's futex must do. */
+static bool devices_park(struct worker *worker, uint64_t timeout_ns)
+{
+    bool others;
+    struct stage *chosen = park_choose(worker, &others);
+
+    if (chosen == NULL)
+        return false;
+    if (others)
+        timeout_ns = min_u64(timeout_ns, PARK_SHARED_NS);
+    if (chosen->ops->park(chosen->self, timeout_ns))
+        return true;
+    /* The event may be a descriptor by now, which does not wake the futex. */
+    for (uint32_t i = 0; i < worker->stages_n; i++) {
+        struct stage *stage = &worker->stages[i];
+
+        if (stage != chosen && stage->park_wakes_on_event && stage->ops->park != NULL)
+            return stage->ops->park(stage->self, timeout_ns);
+    }
+    return false;
+}
+
+/* *now_ns as in stages_turn. True: there was something to do, or a signal. */
+static bool stages_park(struct worker *worker, uint64_t timeout_ns, uint64_t *now_ns)
 {
     uint32_t key = event_prepare(&worker->event);
-    uint64_t start_ns;
-    struct stage *stage;
-    bool others;
+    uint64_t start_ns = *now_ns;
 
     if (stages_ready(worker)) {
         event_cancel(&worker->event);
-        return;
+        return true;
     }
-    start_ns = clock_now_ns();
-    stage = park_choose(worker, &others);
-    if (stage != NULL &&
-        stage->ops->park(stage->self, others ? min_u64(timeout_ns, PARK_SHARED_NS) : timeout_ns))
+    if (devices_park(worker, timeout_ns))
         event_cancel(&worker->event);
     else
         event_wait(&worker->event, key, timeout_ns);
-    quiet_account(worker, clock_now_ns() - start_ns);
+    *now_ns = clock_now_ns();
+    quiet_account(worker, *now_ns - start_ns);
     for (uint32_t i = 0; i < worker->stages_n; i++)
         STAT_ADD(worker->stages[i].stats->counters.parks, 1);
+    return *now_ns - start_ns < timeout_ns;
+}
+
+bool worker_park(struct worker *worker, uint64_t timeout_ns)
+{
+    uint64_t now_ns = clock_now_ns();
+
+    return stages_park(worker, timeout_ns, &now_ns);
 }
 
 int worker_start_stages(struct worker *worker)
@@ -194,27 +230,24 @@ static void start_announce(struct worker *worker, uint32_t state)
     syscall(SYS_futex, (uint32_t *)&worker->start_state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+/* The accounts of one turn or sleep begin where those of the last one ended, so that together they
+ * cover all of the thread's time. */
 static void worker_loop(struct worker *worker)
 {
-    uint64_t quiet_since_ns = 0;
+    uint64_t now_ns = clock_now_ns();
+    uint64_t quiet_since_ns = now_ns;
 
     while (!atomic_load_explicit(&worker->stopping, memory_order_acquire)) {
-        if (worker_turn(worker) > 0) {
-            quiet_since_ns = 0;
+        if (stages_turn(worker, &now_ns) > 0) {
+            quiet_since_ns = now_ns;
             continue;
         }
-        if (worker->spin_ns == UINT32_MAX) {
+        if (worker->spin_ns == UINT32_MAX || now_ns - quiet_since_ns < worker->spin_ns) {
             cpu_relax();
             continue;
         }
-        if (quiet_since_ns == 0)
-            quiet_since_ns = clock_now_ns();
-        if (clock_now_ns() - quiet_since_ns < worker->spin_ns) {
-            cpu_relax();
-            continue;
-        }
-        worker_park(worker, EVENT_FOREVER);
-        quiet_since_ns = 0;
+        stages_park(worker, EVENT_FOREVER, &now_ns);
+        quiet_since_ns = now_ns;
     }
 }
 

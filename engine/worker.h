@@ -73,6 +73,7 @@ void worker_stop(struct worker *worker);
 int worker_start_stages(struct worker *worker);
 void worker_stop_stages(struct worker *worker);
 uint32_t worker_turn(struct worker *worker);
-void worker_park(struct worker *worker, uint64_t timeout_ns);
+/* False: timeout_ns has passed, and nothing is known to have come. */
+bool worker_park(struct worker *worker, uint64_t timeout_ns);
 
 #endif
