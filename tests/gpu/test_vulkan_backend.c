@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static char last_error[512];
 
@@ -452,6 +453,99 @@ Test(failure, wait_ends_in_time)
     cr_expect_eq(copy_vulkan_ops.reached(rig.self, &reached), VK_SUCCESS);
     cr_expect_eq(reached, 0);
     rig_close(&rig);
+}
+
+/* Closing ------------------------------------------------------------------------------------- */
+
+struct gate {
+    struct vk_util *util;
+    VkSemaphore semaphore;
+    _Atomic bool open;
+};
+
+/* gate_shut: nothing that is submitted to the copy queue from now on begins before the signal. */
+static void gate_shut(struct gate *gate, struct vk_util *util)
+{
+    static const uint64_t one = 1;
+    static const VkPipelineStageFlags stage = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+    VkTimelineSemaphoreSubmitInfo values = {
+        .sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+        .waitSemaphoreValueCount = 1,
+        .pWaitSemaphoreValues = &one,
+    };
+    VkSubmitInfo submit = {
+        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+        .pNext = &values,
+        .waitSemaphoreCount = 1,
+        .pWaitSemaphores = &gate->semaphore,
+        .pWaitDstStageMask = &stage,
+    };
+
+    gate->util = util;
+    gate->open = false;
+    gate->semaphore = vk_util_timeline(util, 0);
+    submit.pWaitSemaphores = &gate->semaphore;
+    cr_assert_eq(util->QueueSubmit(util->queue, 1, &submit, VK_NULL_HANDLE), VK_SUCCESS);
+}
+
+static void *gate_open_later(void *ctx)
+{
+    struct gate *gate = ctx;
+    VkSemaphoreSignalInfo signal = {
+        .sType = VK_STRUCTURE_TYPE_SEMAPHORE_SIGNAL_INFO,
+        .semaphore = gate->semaphore,
+        .value = 1,
+    };
+
+    usleep(150000);
+    gate->open = true;
+    gate->util->SignalSemaphore(gate->util->device, &signal);
+    return NULL;
+}
+
+static void run_close(bool with_staging)
+{
+    struct vk_util_buffer buffer;
+    struct rig_piece piece;
+    struct chunk *chunk = &piece.chunk;
+    struct gate gate;
+    pthread_t thread;
+    uint64_t reached = 9;
+    struct rig rig;
+
+    /* the layer of 2022 loses track of a queue that waits for the host, and says so itself */
+    rig_open(&rig, &(struct rig_options){.no_validation = true}, 1 << 20);
+    vk_util_buffer(rig.util, 4096, 0, false, &buffer);
+    gate_shut(&gate, rig.util);
+    rig_piece(&rig, &piece, false, buffer.buffer, 0, 0, 4096, 0);
+    if (!with_staging) /* so that closing the staging has nothing to wait for */
+        copy_vulkan_ops.staging_close(rig.self, &rig.staging);
+    rig_submit(&rig, 0, &chunk, with_staging ? 1 : 0, NULL, 0);
+    copy_vulkan_ops.reached(rig.self, &reached);
+    cr_assert_eq(reached, 0, "the gate does not hold");
+    pthread_create(&thread, NULL, gate_open_later, &gate);
+    if (with_staging)
+        copy_vulkan_ops.staging_close(rig.self, &rig.staging);
+    else
+        copy_vulkan_close(rig.self);
+    cr_expect(gate.open, "closed while the GPU had work");
+    pthread_join(thread, NULL);
+    if (!with_staging)
+        rig.self = NULL;
+    cr_assert_eq(rig.util->DeviceWaitIdle(rig.util->device), VK_SUCCESS);
+    rig.util->DestroySemaphore(rig.util->device, gate.semaphore, NULL);
+    vk_util_buffer_free(rig.util, &buffer);
+    rig_close(&rig);
+}
+
+Test(closing, staging_waits_for_the_gpu)
+{
+    run_close(true);
+}
+
+Test(closing, close_waits_for_the_gpu)
+{
+    run_close(false);
 }
 
 /* Assertions that the layers do not make for us ----------------------------------------------- */
