@@ -43,8 +43,8 @@ struct copy_vulkan {
     VkBufferCopy *copies;           /* regions_max */
 
     /* whoever submits */
-    VkSemaphore *signal_semaphores; /* regions_max + 1 */
-    uint64_t *signal_values;        /* regions_max + 1 */
+    VkSemaphore *signal_semaphores; /* regions_max */
+    uint64_t *signal_values;        /* regions_max */
 };
 
 /* Recording ----------------------------------------------------------------------------------- */
@@ -195,27 +195,51 @@ static int vulkan_record(void *self, uint32_t index, struct chunk *const *chunks
     return result;
 }
 
-/* add_signals appends the caller's signals behind our own, one a semaphore: within a submission
- * signals have no order, and only the highest value counts for those who wait. */
-static uint32_t add_signals(const struct copy_vulkan *copy, const struct copy_signal *signals,
-                            uint32_t signals_n)
+/* add_signals lists the caller's signals, which the copy stage has made unique. */
+static void add_signals(const struct copy_vulkan *copy, const struct copy_signal *signals,
+                        uint32_t signals_n)
 {
-    uint32_t n = 1;
-
+    DS_ASSERT(signals_n <= copy->backend->batch_regions_max);
     for (uint32_t i = 0; i < signals_n; i++) {
-        VkSemaphore semaphore = (VkSemaphore)signals[i].semaphore;
-        uint32_t at = 1;
-
-        while (at < n && copy->signal_semaphores[at] != semaphore)
-            at++;
-        if (at == n) {
-            copy->signal_semaphores[n] = semaphore;
-            copy->signal_values[n++] = signals[i].value;
-        } else {
-            copy->signal_values[at] = max_u64(copy->signal_values[at], signals[i].value);
-        }
+        copy->signal_semaphores[i] = (VkSemaphore)signals[i].semaphore;
+        copy->signal_values[i] = signals[i].value;
     }
-    return n;
+}
+
+/* The commands and the caller's signals are one VkSubmitInfo, and our ticket is the next: within one
+ * the signals have no order, but a later one comes after all earlier (Vulkan 1.3, 7.2 "Signal
+ * operation order"). So whoever sees a ticket reached sees the caller's semaphores signalled. */
+static VkResult submit_batch(struct copy_vulkan *copy, const struct batch *batch, uint64_t ticket,
+                             uint32_t signals_n)
+{
+    VkTimelineSemaphoreSubmitInfo values[2] = {
+        {.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+         .signalSemaphoreValueCount = signals_n,
+         .pSignalSemaphoreValues = copy->signal_values},
+        {.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+         .signalSemaphoreValueCount = 1,
+         .pSignalSemaphoreValues = &ticket},
+    };
+    VkSubmitInfo submits[2] = {
+        {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+         .pNext = &values[0],
+         .signalSemaphoreCount = signals_n,
+         .pSignalSemaphores = copy->signal_semaphores},
+        {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+         .pNext = &values[1],
+         .signalSemaphoreCount = 1,
+         .pSignalSemaphores = &copy->timeline.semaphore},
+    };
+    uint32_t first = signals_n > 0 ? 0 : 1;
+    VkResult result;
+
+    submits[first].commandBufferCount = batch->empty ? 0 : 1;
+    submits[first].pCommandBuffers = &batch->commands;
+    ds_vulkan_queue_lock(copy->backend);
+    result = copy->vk->QueueSubmit(copy->backend->device.queue, 2 - first, &submits[first],
+                                   VK_NULL_HANDLE);
+    ds_vulkan_queue_unlock(copy->backend);
+    return result;
 }
 
 static int vulkan_submit(void *self, uint32_t index, uint64_t ticket,
@@ -223,34 +247,17 @@ static int vulkan_submit(void *self, uint32_t index, uint64_t ticket,
 {
     struct copy_vulkan *copy = self;
     struct batch *batch = &copy->batches[index];
-    VkTimelineSemaphoreSubmitInfo timeline = {
-        .sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
-        .pSignalSemaphoreValues = copy->signal_values,
-    };
-    VkSubmitInfo submit = {
-        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-        .pNext = &timeline,
-        .commandBufferCount = batch->empty ? 0 : 1,
-        .pCommandBuffers = &batch->commands,
-        .pSignalSemaphores = copy->signal_semaphores,
-    };
     uint64_t before = atomic_load_explicit(&copy->timeline.submitted, memory_order_relaxed);
     VkResult result = vulkan_timeline_lost(&copy->timeline);
 
     if (result != VK_SUCCESS)
         return result;
     DS_ASSERT(batch->state == BATCH_RECORDED);
-    DS_ASSERT(signals_n <= copy->backend->batch_regions_max);
-    copy->signal_semaphores[0] = copy->timeline.semaphore;
-    copy->signal_values[0] = ticket;
-    submit.signalSemaphoreCount = add_signals(copy, signals, signals_n);
-    timeline.signalSemaphoreValueCount = submit.signalSemaphoreCount;
+    add_signals(copy, signals, signals_n);
     batch->ticket = ticket;
     batch->state = BATCH_PENDING;
     vulkan_timeline_begin(&copy->timeline, ticket);
-    ds_vulkan_queue_lock(copy->backend);
-    result = copy->vk->QueueSubmit(copy->backend->device.queue, 1, &submit, VK_NULL_HANDLE);
-    ds_vulkan_queue_unlock(copy->backend);
+    result = submit_batch(copy, batch, ticket, signals_n);
     if (result != VK_SUCCESS)
         batch->state = BATCH_IDLE; /* refused or lost: the ticket will not be reached by it */
     return vulkan_timeline_end(&copy->timeline, before, result);
@@ -330,8 +337,8 @@ static int open_tables(struct copy_vulkan *copy)
     copy->regions = host_calloc(copy->host, n, sizeof(*copy->regions));
     copy->scratch = host_calloc(copy->host, n, sizeof(*copy->scratch));
     copy->copies = host_calloc(copy->host, n, sizeof(*copy->copies));
-    copy->signal_semaphores = host_calloc(copy->host, n + 1, sizeof(*copy->signal_semaphores));
-    copy->signal_values = host_calloc(copy->host, n + 1, sizeof(*copy->signal_values));
+    copy->signal_semaphores = host_calloc(copy->host, n, sizeof(*copy->signal_semaphores));
+    copy->signal_values = host_calloc(copy->host, n, sizeof(*copy->signal_values));
     if (copy->regions == NULL || copy->scratch == NULL || copy->copies == NULL ||
         copy->signal_semaphores == NULL || copy->signal_values == NULL)
         return -ENOMEM;
@@ -345,8 +352,8 @@ static void close_tables(struct copy_vulkan *copy)
     host_free(copy->host, copy->regions, n * sizeof(*copy->regions));
     host_free(copy->host, copy->scratch, n * sizeof(*copy->scratch));
     host_free(copy->host, copy->copies, n * sizeof(*copy->copies));
-    host_free(copy->host, copy->signal_semaphores, (n + 1) * sizeof(*copy->signal_semaphores));
-    host_free(copy->host, copy->signal_values, (n + 1) * sizeof(*copy->signal_values));
+    host_free(copy->host, copy->signal_semaphores, n * sizeof(*copy->signal_semaphores));
+    host_free(copy->host, copy->signal_values, n * sizeof(*copy->signal_values));
 }
 
 static int open_batch(struct copy_vulkan *copy, struct batch *batch)
