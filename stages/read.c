@@ -54,9 +54,7 @@ static bool needs_transfer(const struct chunk *chunk)
 
 static bool is_covered(const struct chunk *chunk)
 {
-    if (chunk->kind == CHUNK_WRITE)
-        return chunk->io_done >= chunk->io_bytes;
-    /* the rest of the alignment's tail may lie beyond the end of the file */
+    /* all of a write; of a read, the alignment's tail may lie beyond the end of the file */
     return chunk->io_done >= payload_start(chunk) + chunk->payload_bytes;
 }
 

@@ -197,6 +197,7 @@ Test(file, adopt_refuses)
 {
     int fd = open(sample_path, O_RDONLY), path_fd = open(sample_path, O_PATH);
     int write_fd = open(sample_path, O_WRONLY), proc_fd = open("/proc/version", O_RDONLY);
+    int proc_nonblock_fd = open("/proc/version", O_RDONLY | O_NONBLOCK);
     struct ds_file file;
 
     cr_expect_eq(file_open_descriptors(&file, NULL, -1, 0, DS_DIRECT_AUTO), -EBADF);
@@ -209,7 +210,12 @@ Test(file, adopt_refuses)
                  -EINVAL);
     cr_expect_eq(file_open_descriptors(&file, NULL, proc_fd, DS_FILE_OWN_FD, DS_DIRECT_ON),
                  -EINVAL);
-    cr_expect(is_open(fd) && is_open(path_fd) && is_open(write_fd) && is_open(proc_fd));
+    cr_expect_eq(file_open_descriptors(&file, NULL, proc_nonblock_fd, DS_FILE_OWN_FD,
+                                       DS_DIRECT_ON),
+                 -EINVAL);
+    cr_expect(is_open(fd) && is_open(path_fd) && is_open(write_fd) && is_open(proc_fd) &&
+              is_open(proc_nonblock_fd));
+    close(proc_nonblock_fd);
     close(fd);
     close(path_fd);
     close(write_fd);

@@ -527,21 +527,37 @@ Test(read_stage, no_room_keeps_the_order)
     teardown();
 }
 
-Test(read_stage, request_offset_counts)
+/* The second chunk of a request: its payload does not begin where the request does. */
+static struct chunk *push_second(void)
 {
-    struct chunk *chunk;
+    struct chunk *chunk = push(0, CHUNK_READ, 0, 512, true);
 
-    setup(answer_all);
-    /* the second chunk of a request: its payload does not begin where the request does */
-    chunk = push(0, CHUNK_READ, 0, 512, true);
     chunk->request->offset = 300;
     chunk->request_offset = 4000;
     chunk->file_offset = 4096;
     chunk->io_bytes = 1024;
     chunk->payload_bytes = 600;
-    fake.file_bytes = 4096 + 804 - 1; /* one byte too few */
+    return chunk;
+}
+
+Test(read_stage, request_offset_counts)
+{
+    struct chunk *chunk;
+
+    setup(answer_all);
+    fake.file_bytes = 4300 + 600;
+    chunk = push_second();
+    cr_assert_eq(pop(), chunk);
+    cr_expect_eq(chunk->status, DS_STATUS_OK);
+    cr_expect_eq(fake.calls, 1);
+    fake.file_bytes--;
+    chunk = push_second();
     cr_assert_eq(pop(), chunk);
     cr_expect_eq(chunk->status, DS_STATUS_END_OF_FILE);
+    chunk = push_second();
+    chunk->request->flags = DS_REQUEST_ALLOW_SHORT;
+    cr_assert_eq(pop(), chunk);
+    cr_expect_eq(chunk->payload_bytes, 599);
     teardown();
 }
 
