@@ -52,6 +52,7 @@ struct uring {
     bool fixed_buffers;
     bool poll_armed;      /* a poll on the event is in the ring or in the kernel */
     bool cancel_pending;
+    bool made_eventfd;    /* the event had none before */
     struct file_entry files[2 * FILES_MAX];
 };
 
@@ -70,6 +71,7 @@ static int uring_open(const struct read_backend_config *config, struct read_back
     u->event = config->event;
     u->avoid = config->avoid;
     u->manual = config->manual;
+    u->made_eventfd = config->event->fd < 0;
     rc = uring_setup(&u->ring, config, info);
     if (rc != 0) {
         host_free(config->host, u, sizeof(*u));
@@ -474,6 +476,11 @@ static void uring_close(void *self)
 
     DS_ASSERT(u->in_flight == 0);
     io_uring_queue_exit(&u->ring);
+    /* another back end may take over, and sleeps on the event in the ordinary way */
+    if (u->made_eventfd && u->event->fd >= 0) {
+        close(u->event->fd);
+        u->event->fd = -1;
+    }
     host_free(u->host, u, sizeof(*u));
 }
 

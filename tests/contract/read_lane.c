@@ -57,6 +57,7 @@ void lane_close(struct lane *lane)
     cr_expect_eq(lane->stage.stats.latency_ns.count, counters->items);
     read_stage_ops.stop(&lane->stage);
     read_close(&lane->stage, &lane->host);
+    cr_expect_eq(lane->event.fd, -1); /* the next back end may need a futex */
     ring_close(&lane->out, &lane->host);
     event_fini(&lane->event);
     if (lane->variant->staging == NULL)
