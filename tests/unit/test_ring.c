@@ -7,8 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-#define PRODUCERS 4
-#define ITEMS_EACH 20000
+#define ITEMS 80000
 #define SMALL 3000
 
 static struct host host;
@@ -59,23 +58,6 @@ Test(ring, is_full_in_the_end_and_takes_again_after_a_pop)
     cr_assert_eq(ring_pop_n_sc(&ring, &out, 1), 1);
     cr_assert(ring_push_sp(&ring, tag(99)));
     cr_assert_not(ring_push_sp(&ring, tag(100)));
-    ring_close(&ring, &host);
-}
-
-Test(ring, is_full_for_many_producers_too)
-{
-    struct ring ring;
-    void *out;
-    uintptr_t pushed = 0;
-
-    cr_assert_eq(ring_open(&ring, &host, 6), 0);
-    while (ring_push_mp(&ring, tag(pushed + 1)))
-        cr_assert_lt(++pushed, 64);
-    cr_assert_geq(pushed, 6);
-    cr_assert(ring_pop_mc(&ring, &out));
-    cr_assert_eq(out, tag(1));
-    cr_assert(ring_push_mp(&ring, tag(99)));
-    cr_assert_not(ring_push_mp(&ring, tag(100)));
     ring_close(&ring, &host);
 }
 
@@ -142,7 +124,6 @@ Test(ring, open_without_memory)
 /* The payload is written before the push and read after the pop, without any order of its own:
  * ThreadSanitizer proves that the ring orders it. */
 struct item {
-    uint32_t producer;
     uint32_t number;
 };
 
@@ -151,7 +132,6 @@ struct producer {
     struct item *items;
     uint32_t n;
     pthread_t thread;
-    bool single;
 };
 
 static void *produce(void *argument)
@@ -162,8 +142,7 @@ static void *produce(void *argument)
         struct item *item = &producer->items[i];
 
         item->number = i + 1;
-        while (producer->single ? !ring_push_sp(producer->ring, item)
-                                : !ring_push_mp(producer->ring, item))
+        while (!ring_push_sp(producer->ring, item))
             sched_yield();
     }
     return NULL;
@@ -171,8 +150,7 @@ static void *produce(void *argument)
 
 static void consume_all(struct ring *ring, uint32_t total)
 {
-    uint32_t last[PRODUCERS] = {0};
-    uint32_t seen = 0;
+    uint32_t last = 0, seen = 0;
 
     while (seen < total) {
         void *batch[7];
@@ -181,8 +159,8 @@ static void consume_all(struct ring *ring, uint32_t total)
         for (uint32_t i = 0; i < n; i++) {
             const struct item *item = batch[i];
 
-            cr_assert_eq(item->number, last[item->producer] + 1, "producer %u", item->producer);
-            last[item->producer] = item->number;
+            cr_assert_eq(item->number, last + 1);
+            last = item->number;
         }
         seen += n;
         if (n == 0)
@@ -191,37 +169,20 @@ static void consume_all(struct ring *ring, uint32_t total)
     cr_assert_eq(ring_count(ring), 0);
 }
 
-static void run_producers(uint32_t producers_n, uint32_t items_each, bool single)
+Test(ring, one_producer_one_consumer)
 {
-    struct producer producers[PRODUCERS];
+    struct producer producer = {.n = ITEMS};
     struct ring ring;
 
     cr_assert_eq(ring_open(&ring, &host, 30), 0);
-    for (uint32_t i = 0; i < producers_n; i++) {
-        producers[i] = (struct producer){.ring = &ring, .n = items_each, .single = single};
-        producers[i].items = host_calloc(&host, items_each, sizeof(struct item));
-        cr_assert_not_null(producers[i].items);
-        for (uint32_t k = 0; k < items_each; k++)
-            producers[i].items[k].producer = i;
-    }
-    for (uint32_t i = 0; i < producers_n; i++)
-        pthread_create(&producers[i].thread, NULL, produce, &producers[i]);
-    consume_all(&ring, producers_n * items_each);
-    for (uint32_t i = 0; i < producers_n; i++) {
-        pthread_join(producers[i].thread, NULL);
-        host_free(&host, producers[i].items, items_each * sizeof(struct item));
-    }
+    producer.ring = &ring;
+    producer.items = host_calloc(&host, ITEMS, sizeof(struct item));
+    cr_assert_not_null(producer.items);
+    pthread_create(&producer.thread, NULL, produce, &producer);
+    consume_all(&ring, ITEMS);
+    pthread_join(producer.thread, NULL);
+    host_free(&host, producer.items, ITEMS * sizeof(struct item));
     ring_close(&ring, &host);
-}
-
-Test(ring, one_producer_one_consumer)
-{
-    run_producers(1, PRODUCERS * ITEMS_EACH, true);
-}
-
-Test(ring, many_producers_keep_their_own_order)
-{
-    run_producers(PRODUCERS, ITEMS_EACH, false);
 }
 
 /* Each entry is popped by exactly one consumer. */
@@ -261,7 +222,7 @@ Test(ring, many_consumers_share_the_entries_out)
         pthread_create(&consumers[i].thread, NULL, consume, &consumers[i]);
     }
     for (uintptr_t i = 0; i < SMALL; i++) {
-        while (!ring_push_mp(&ring, tag(i)))
+        while (!ring_push_sp(&ring, tag(i)))
             sched_yield();
     }
     for (size_t i = 0; i < ARRAY_LENGTH(consumers); i++)
