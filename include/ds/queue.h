@@ -123,8 +123,9 @@ DS_API int ds_queue_enqueue_batch(struct ds_queue *queue, const struct ds_reques
 /* ds_queue_enqueue_signal adds an entry that signals `value` on a timeline VkSemaphore of the
  * back end's device (ds_vulkan_semaphore() in ds/vulkan.h converts) once every request enqueued
  * before it on this queue is complete, whether it failed or not. The signal is part of the GPU
- * submission, so a queue of the caller's may wait for it without the CPU. Signals of one queue fire in
- * the order of their enqueues. It takes a slot until it has fired, and yields a result with
+ * submission, so a queue of the caller's may wait for it without the CPU; where the caller shares the
+ * engine's VkQueue, only once the engine has submitted it, since a queue works in order. Signals of one
+ * queue fire in the order of their enqueues. It takes a slot until it has fired, and yields a result with
  * `user_data` like a request. Errors as ds_queue_enqueue; -EINVAL: semaphore is 0. Values on one
  * semaphore must rise (VUID-VkSubmitInfo-pSignalSemaphores-03242). */
 DS_API int ds_queue_enqueue_signal(struct ds_queue *queue, uint64_t semaphore, uint64_t value,

@@ -548,12 +548,19 @@ static void record_copy(struct vk_util *util, VkCommandBuffer commands, void *ct
 void vk_util_readback(struct vk_util *util, const struct vk_util_buffer *buffer, uint64_t offset,
                       uint64_t bytes, void *out)
 {
+    vk_util_readback_after(util, buffer, offset, bytes, out, VK_NULL_HANDLE, 0);
+}
+
+void vk_util_readback_after(struct vk_util *util, const struct vk_util_buffer *buffer,
+                            uint64_t offset, uint64_t bytes, void *out, VkSemaphore wait,
+                            uint64_t wait_value)
+{
     struct vk_util_buffer host;
     struct copy copy = {.from = buffer->buffer, .region = {offset, 0, bytes}};
 
     vk_util_buffer(util, bytes, 0, true, &host);
     copy.to = host.buffer;
-    vk_util_run(util, record_copy, &copy, VK_NULL_HANDLE, 0);
+    vk_util_run(util, record_copy, &copy, wait, wait_value);
     memcpy(out, host.mapped, bytes);
     vk_util_buffer_free(util, &host);
 }

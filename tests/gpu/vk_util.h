@@ -107,6 +107,12 @@ void vk_util_fill(struct vk_util *util, const struct vk_util_buffer *buffer, uin
 void vk_util_readback(struct vk_util *util, const struct vk_util_buffer *buffer, uint64_t offset,
                       uint64_t bytes, void *out);
 
+/* vk_util_readback_after is the same, and on the GPU waits for wait_value first. Where the copy
+ * queue is another than the app queue the layers want this: they do not see that the host waited. */
+void vk_util_readback_after(struct vk_util *util, const struct vk_util_buffer *buffer,
+                            uint64_t offset, uint64_t bytes, void *out, VkSemaphore wait,
+                            uint64_t wait_value);
+
 VkSemaphore vk_util_timeline(struct vk_util *util, uint64_t value);
 uint64_t vk_util_timeline_value(struct vk_util *util, VkSemaphore semaphore);
 bool vk_util_timeline_wait(struct vk_util *util, VkSemaphore semaphore, uint64_t value,
