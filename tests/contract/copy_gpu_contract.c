@@ -133,6 +133,9 @@ static void slot_fill(struct model *model, uint32_t index)
 
 static void model_close(struct model *model)
 {
+    struct vk_util *util = model->rig.util;
+    VkSemaphore ended = vk_util_timeline(util, 0);
+    struct copy_signal signal = {ds_vulkan_semaphore(ended), 1};
     uint8_t *found = malloc(BUFFER_BYTES);
 
     for (uint32_t i = 0; i < BATCHES; i++) {
@@ -140,13 +143,16 @@ static void model_close(struct model *model)
         free(model->slots[i].expected);
         free(model->slots[i].checked);
     }
+    rig_submit(&model->rig, 0, NULL, 0, &signal, 1);
     for (uint32_t i = 0; i < BUFFERS; i++) {
-        vk_util_readback(model->rig.util, &model->buffers[i], 0, BUFFER_BYTES, found);
+        vk_util_readback_after(util, &model->buffers[i], 0, BUFFER_BYTES, found, ended, 1);
         cr_assert_arr_eq(found, model->contents[i], BUFFER_BYTES);
-        vk_util_buffer_free(model->rig.util, &model->buffers[i]);
+        vk_util_buffer_free(util, &model->buffers[i]);
         free(model->contents[i]);
     }
     free(found);
+    cr_expect_eq(util->DeviceWaitIdle(util->device), VK_SUCCESS);
+    util->DestroySemaphore(util->device, ended, NULL);
     rig_close(&model->rig);
 }
 
@@ -181,8 +187,8 @@ Test(copy_gpu, random_lent_allocate)
 Test(copy_gpu, random_lent_locked)
 {
     run_random(&(struct rig_options){RANDOM_OPTIONS, .locks = true});
-    cr_expect_eq(rig_hooks.locks, ROUNDS);
-    cr_expect_eq(rig_hooks.submits, ROUNDS);
+    cr_expect_eq(rig_hooks.locks, ROUNDS + 1);
+    cr_expect_eq(rig_hooks.submits, ROUNDS + 1);
 }
 
 Test(copy_gpu, random_own_import)

@@ -163,14 +163,14 @@ void rig_backend(struct rig *rig, const struct rig_options *options)
     } else {
         rig->util = vk_util_open(!options->no_validation);
         if (rig->util == NULL)
-            cr_skip_test("skipped: %s", vk_util_reason());
+            cr_skip_test("%s", vk_util_reason());
         lend(rig, &config);
     }
     error = ds_vulkan_backend_create(&config, &rig->backend);
     if (options->own && error == -ENODEV)
-        cr_skip_test("skipped: no Vulkan device");
+        cr_skip_test("no Vulkan device");
     if (error == -ENOTSUP && options->staging == DS_VULKAN_STAGING_IMPORT)
-        cr_skip_test("skipped: the device cannot import host memory");
+        cr_skip_test("the device cannot import host memory");
     cr_assert_eq(error, 0, "ds_vulkan_backend_create: %d", error);
     if (options->own)
         rig->util = vk_util_adopt(rig->backend);

@@ -551,8 +551,8 @@ Test(closing, close_waits_for_the_gpu)
 
 /* Assertions that the layers do not make for us ----------------------------------------------- */
 
-/* expect_abort runs `body` in a child, on two ended batches and a recorded one. A child, rather than
- * the .signal of a test, as the test may have to skip itself. */
+/* expect_abort runs `body` in a child, on two ended batches and a recorded one. A child, rather
+ * than the .signal of a test, as the test may have to skip itself. */
 static void expect_abort(void (*body)(struct rig *))
 {
     int status = 0;

@@ -70,9 +70,9 @@ static bool layer_installed(void)
     return false;
 }
 
-/* Settings and log lie in memory, so nothing is left behind however the program ends. Both the names
- * of 2022 and those of later layers are given; unknown ones are ignored. The sample settings file
- * turns thread safety off, hence the empty `disables`. */
+/* Settings and log lie in memory, so nothing is left behind however the program ends. Both the
+ * names of 2022 and those of later layers are given; unknown ones are ignored. The sample settings
+ * file turns thread safety off, hence the empty `disables`. */
 bool vk_util_validate(void)
 {
     char text[1024];

@@ -1,5 +1,5 @@
-/* Vulkan for tests: a device to lend (or a back end's own, adopted), buffers, readback, and what the
- * validation layers had to say. A failing call ends the test program with a message. */
+/* Vulkan for tests: a device to lend (or a back end's own, adopted), buffers, readback, and what
+ * the validation layers had to say. A failing call ends the test program with a message. */
 #ifndef TESTS_GPU_VK_UTIL_H
 #define TESTS_GPU_VK_UTIL_H
 
@@ -107,8 +107,8 @@ void vk_util_fill(struct vk_util *util, const struct vk_util_buffer *buffer, uin
 void vk_util_readback(struct vk_util *util, const struct vk_util_buffer *buffer, uint64_t offset,
                       uint64_t bytes, void *out);
 
-/* vk_util_readback_after is the same, and on the GPU waits for wait_value first. Where the copy
- * queue is another than the app queue the layers want this: they do not see that the host waited. */
+/* vk_util_readback_after is the same, and on the GPU waits for wait_value first. Where the
+ * copies have a queue of their own the layers want this: they do not see that the host waited. */
 void vk_util_readback_after(struct vk_util *util, const struct vk_util_buffer *buffer,
                             uint64_t offset, uint64_t bytes, void *out, VkSemaphore wait,
                             uint64_t wait_value);
