@@ -13,7 +13,8 @@
 
 _Noreturn void assert_failed(const char *expression, const char *file, int line);
 
-/* For programmer errors and broken state machines: operating errors are returned, never asserted. */
+/* For programmer errors and broken state machines: operating errors are returned, never
+ * asserted. */
 #define DS_ASSERT(expression)                                                                      \
     (LIKELY(expression) ? (void)0 : assert_failed(#expression, __FILE__, __LINE__))
 
@@ -66,8 +67,8 @@ static inline void cpu_relax(void)
  * caller's struct_size kept. 0, or -EINVAL when struct_size cannot hold itself. */
 int copy_struct_out(void *caller, const void *ours, size_t ours_bytes);
 
-/* copy_struct_in reads a caller's versioned struct into *ours (zero beyond the caller's size). 0, or
- * -EINVAL: struct_size 0, or nonzero bytes beyond what we know. */
+/* copy_struct_in reads a caller's versioned struct into *ours (zero beyond the caller's size). 0,
+ * or -EINVAL: struct_size 0, or nonzero bytes beyond what we know. */
 int copy_struct_in(void *ours, size_t ours_bytes, const void *caller);
 
 #endif

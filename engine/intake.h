@@ -1,12 +1,12 @@
 /* The way of requests from producers to the submit stage, in the order of their enqueues.
  *
  * One producer: a Concurrency Kit SPSC ring, wait-free. Many: a list that producers push onto with
- * one compare-and-swap (lock-free) and that the submit stage takes whole and turns round (wait-free).
- * Not ck's multi-producer ring: its producers wait for each other in turn, and with more of them than
- * CPUs each turn costs a time slice (docs/performance.md).
+ * one compare-and-swap (lock-free) and that the submit stage takes whole and turns round
+ * (wait-free). Not ck's multi-producer ring: its producers wait for each other in turn, and with
+ * more of them than CPUs each turn costs a time slice (docs/performance.md).
  *
- * What was pushed is taken only after it was published, up to a position: entries are numbered 1, 2,
- * 3, ... modulo 2^32 in the order of their pushes. */
+ * What was pushed is taken only after it was published, up to a position: entries are numbered 1,
+ * 2, 3, ... modulo 2^32 in the order of their pushes. */
 #ifndef ENGINE_INTAKE_H
 #define ENGINE_INTAKE_H
 

@@ -77,7 +77,8 @@ void queue_wake_waiters(struct ds_queue *queue);
 int request_check(const struct queue_port *port, const struct ds_request *request,
                   uint8_t *fd_direct);
 
-/* request_result fills a result from a finished slot, whose enqueued_ns holds the latency by now. */
+/* request_result fills a result from a finished slot, whose enqueued_ns holds the latency by
+ * now. */
 void request_result(const struct request *request, struct ds_result *result);
 
 #endif

@@ -1,8 +1,8 @@
 /* Treiber's stack over indices, with a tag and a count in the same word. */
 #include "engine/slots.h"
 
-/* tag << 40 | count << 20 | index. The tag changes with every pop and push, so that a list that only
- * looks the same fails the compare-and-swap. */
+/* tag << 40 | count << 20 | index. The tag changes with every pop and push, so that a list that
+ * only looks the same fails the compare-and-swap. */
 #define LIST_BITS 20
 #define LIST_MASK ((1u << LIST_BITS) - 1)
 #define LIST_END LIST_MASK

@@ -220,8 +220,9 @@ static void worker_pin(struct worker *worker)
     CPU_SET(worker->cpu, &mask);
     rc = pthread_setaffinity_np(pthread_self(), sizeof(mask), &mask);
     if (rc != 0)
-        host_log(worker->host, DS_LOG_WARNING, "%s: cannot pin to CPU %d: %s; stage_cpus or taskset",
-                 worker->name, worker->cpu, strerror(rc));
+        host_log(worker->host, DS_LOG_WARNING,
+                 "%s: cannot pin to CPU %d: %s; stage_cpus or taskset", worker->name, worker->cpu,
+                 strerror(rc));
 }
 
 static void start_announce(struct worker *worker, uint32_t state)
@@ -279,8 +280,9 @@ int worker_launch(struct worker *worker)
     rc = pthread_create(&worker->thread, NULL, worker_main, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0) {
-        host_log(worker->host, DS_LOG_ERROR, "%s: cannot start a thread: %s; RLIMIT_NPROC or pids.max",
-                 worker->name, strerror(rc));
+        host_log(worker->host, DS_LOG_ERROR,
+                 "%s: cannot start a thread: %s; RLIMIT_NPROC or pids.max", worker->name,
+                 strerror(rc));
         return -rc;
     }
     while ((state = atomic_load_explicit(&worker->start_state, memory_order_acquire)) ==

@@ -47,8 +47,8 @@ struct ds_engine {
     uint32_t file_generation;
 };
 
-/* pipeline_plan chooses the topology, the workers and their CPUs; pipeline_connect adds the stages to
- * them (all opened by then), and tells each stage whom to wake. */
+/* pipeline_plan chooses the topology, the workers and their CPUs; pipeline_connect adds the stages
+ * to them (all opened by then), and tells each stage whom to wake. */
 void pipeline_plan(struct ds_engine *engine);
 void pipeline_connect(struct ds_engine *engine);
 

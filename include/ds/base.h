@@ -33,7 +33,8 @@ extern "C" {
 DS_API uint32_t ds_version(void);
 
 /* Outcome of one request. X(name, value, text): the name without its DS_STATUS_ prefix. A result
- * carries one of these, and beside it the -errno or the VkResult that led to it, if there was one. */
+ * carries one of these, and beside it the -errno or the VkResult that led to it, if there was
+ * one. */
 #define DS_STATUS_TABLE(X)                                                                         \
     X(OK, 0, "success")                                                                            \
     X(PENDING, 1, "not complete yet")                                                              \

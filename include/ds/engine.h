@@ -124,8 +124,8 @@ struct ds_engine_config {
 
 /* ds_engine_create makes an engine and starts its threads. On 0 *engine is set and the caller owns
  * it; on error *engine is untouched and nothing is left behind.
- *   -EINVAL   a field is out of its range, an enum is unknown, `next` is not NULL, or struct_size is
- *             0 or holds nonzero bytes that this version does not know
+ *   -EINVAL   a field is out of its range, an enum is unknown, `next` is not NULL, or struct_size
+ *             is 0 or holds nonzero bytes that this version does not know
  *   -ENOMEM   the arena, a table or a thread could not be allocated (RLIMIT_AS, cgroup limit)
  *   -ENODEV   copy_backend is DS_COPY_VULKAN and `vulkan` is NULL
  *   -EBUSY    `vulkan` already serves another engine

@@ -43,9 +43,10 @@ DS_API int ds_file_open(struct ds_engine *engine, const char *path,
 DS_API int ds_file_adopt(struct ds_engine *engine, int fd, const struct ds_file_config *config,
                          struct ds_file **file);
 
-/* ds_file_close waits for the file's requests in flight, closes it and sets *file to NULL. In MANUAL
- * topology it steps the engine itself. No request naming the file may be enqueued during or after
- * the call. A NULL *file is ignored. Thread-safety: any thread, not from a completion callback. */
+/* ds_file_close waits for the file's requests in flight, closes it and sets *file to NULL. In
+ * MANUAL topology it steps the engine itself. No request naming the file may be enqueued during or
+ * after the call. A NULL *file is ignored. Thread-safety: any thread, not from a completion
+ * callback. */
 DS_API void ds_file_close(struct ds_file **file);
 
 struct ds_file_info {
@@ -58,8 +59,8 @@ struct ds_file_info {
     const char *direct_reason;    /* why direct or buffered, one line; lives as long as the file */
 };
 
-/* ds_file_get_info fills *info up to info->struct_size. -EINVAL: struct_size is 0; else as fstat(2).
- * Thread-safety: any thread. */
+/* ds_file_get_info fills *info up to info->struct_size. -EINVAL: struct_size is 0; else as
+ * fstat(2). Thread-safety: any thread. */
 DS_API int ds_file_get_info(const struct ds_file *file, struct ds_file_info *info);
 
 #ifdef __cplusplus

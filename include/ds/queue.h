@@ -105,8 +105,8 @@ DS_API void ds_queue_destroy(struct ds_queue **queue);
  * file and the memory must live until the result; *request may die on return. 0 means that exactly
  * one result will be delivered (once submitted); non-zero means none ever will.
  *   -EAGAIN     all slots are in use: submit, and retrieve results
- *   -EINVAL     size 0, offset + size or gpu_offset + size overflows, unknown op or flag, a reserved
- *               field is set, a file of another engine, or neither host nor gpu_buffer is given
+ *   -EINVAL     size 0, offset + size or gpu_offset + size overflows, unknown op or flag, a
+ *               reserved field is set, a file of another engine, or neither host nor gpu_buffer is given
  *   -ERANGE     gpu_offset + size exceeds gpu_buffer_bytes
  *   -EBADF      fd is not open for the op, or the file was not opened with DS_FILE_WRITE
  *   -ENODEV     a GPU buffer, but the engine has no Vulkan back end
@@ -123,11 +123,11 @@ DS_API int ds_queue_enqueue_batch(struct ds_queue *queue, const struct ds_reques
 /* ds_queue_enqueue_signal adds an entry that signals `value` on a timeline VkSemaphore of the
  * back end's device (ds_vulkan_semaphore() in ds/vulkan.h converts) once every request enqueued
  * before it on this queue is complete, whether it failed or not. The signal is part of the GPU
- * submission, so a queue of the caller's may wait for it without the CPU; where the caller shares the
- * engine's VkQueue, only once the engine has submitted it, since a queue works in order. Signals of one
- * queue fire in the order of their enqueues. It takes a slot until it has fired, and yields a result with
- * `user_data` like a request. Errors as ds_queue_enqueue; -EINVAL: semaphore is 0. Values on one
- * semaphore must rise (VUID-VkSubmitInfo-pSignalSemaphores-03242). */
+ * submission, so a queue of the caller's may wait for it without the CPU; where the caller shares
+ * the engine's VkQueue, only once the engine has submitted it, since a queue works in order.
+ * Signals of one queue fire in the order of their enqueues. It takes a slot until it has fired, and
+ * yields a result with `user_data` like a request. Errors as ds_queue_enqueue; -EINVAL: semaphore
+ * is 0. Values on one semaphore must rise (VUID-VkSubmitInfo-pSignalSemaphores-03242). */
 DS_API int ds_queue_enqueue_signal(struct ds_queue *queue, uint64_t semaphore, uint64_t value,
                                    uint64_t user_data);
 
@@ -136,7 +136,8 @@ DS_API int ds_queue_enqueue_signal(struct ds_queue *queue, uint64_t semaphore, u
 DS_API void ds_queue_submit(struct ds_queue *queue);
 
 /* ds_queue_poll moves up to max finished results into results[] and returns how many. Always 0 on a
- * queue with on_complete. Never blocks. Thread-safety: any thread, unless DS_QUEUE_SINGLE_CONSUMER. */
+ * queue with on_complete. Never blocks. Thread-safety: any thread, unless
+ * DS_QUEUE_SINGLE_CONSUMER. */
 DS_API uint32_t ds_queue_poll(struct ds_queue *queue, struct ds_result *results, uint32_t max);
 
 /* ds_queue_wait is ds_queue_poll that first waits, at most timeout_ns, until there is a result.

@@ -33,8 +33,8 @@ struct ds_vulkan_backend_config {
     uint32_t struct_size;
 
     /* Borrowed objects: all of instance..queue and get_instance_proc_addr, or none of them. They
-     * must outlive the back end. The device needs the timelineSemaphore feature; get_device_proc_addr
-     * NULL = asked from get_instance_proc_addr. */
+     * must outlive the back end. The device needs the timelineSemaphore feature;
+     * get_device_proc_addr NULL = asked from get_instance_proc_addr. */
     uint32_t queue_family;
     VkInstance instance;
     VkPhysicalDevice physical_device;
@@ -117,7 +117,8 @@ DS_API int ds_vulkan_backend_get_info(const struct ds_vulkan_backend *backend,
                                       struct ds_vulkan_info *info);
 
 /* ds_vulkan_queue_lock keeps the copy stage from using `queue` until ds_vulkan_queue_unlock, by the
- * same thread. Own device or LOCKED mode only (a no-op in others). Hold it for one vkQueueSubmit. */
+ * same thread. Own device or LOCKED mode only (a no-op in others). Hold it for one
+ * vkQueueSubmit. */
 DS_API void ds_vulkan_queue_lock(struct ds_vulkan_backend *backend);
 DS_API void ds_vulkan_queue_unlock(struct ds_vulkan_backend *backend);
 
@@ -140,8 +141,8 @@ static inline uint64_t ds_vulkan_semaphore(VkSemaphore semaphore)
  *   copy thread:    collect -> (take your queue lock) -> submit -> (release it)
  *   other threads:  ds_queue_wait / ds_queue_poll as ever
  *
- * ds_vulkan_collect records what has been read, and returns the number of submissions that are ready.
- * When there is none it waits for one, at most timeout_ns. -EINVAL: not MANUAL mode.
+ * ds_vulkan_collect records what has been read, and returns the number of submissions that are
+ * ready. When there is none it waits for one, at most timeout_ns. -EINVAL: not MANUAL mode.
  * Thread-safety: one thread at a time. Takes no lock of the caller's and makes no vkQueue call. */
 DS_API int ds_vulkan_collect(struct ds_engine *engine, uint64_t timeout_ns);
 

@@ -1,5 +1,5 @@
-/* The whole engine on a GPU: each topology with each way of sharing the queue, signals that another
- * submission waits for, writes from buffers, the caller-driven copy stage. Validation runs below. */
+/* The whole engine on a GPU, under validation: each topology with each way of sharing the queue,
+ * signals that another submission waits for, writes from buffers, copies driven by the caller. */
 #include "gpu/vk_util.h"
 
 #include <criterion/criterion.h>
@@ -41,7 +41,7 @@ static void rig_file(struct rig *rig)
     uint32_t word = 0;
     int fd;
 
-    strcpy(rig->path, "/var/tmp/ds-gpu-XXXXXX");
+    memcpy(rig->path, "/var/tmp/ds-gpu-XXXXXX", sizeof("/var/tmp/ds-gpu-XXXXXX"));
     fd = mkstemp(rig->path);
     cr_assert_geq(fd, 0);
     rig->content = malloc(FILE_BYTES);
@@ -256,8 +256,8 @@ static void drive_copies(struct rig *rig)
         cr_assert_gt(ds_vulkan_submit(rig->engine), 0);
 }
 
-/* The caller's submission waits on the GPU for a signal, and finds the bytes; no completion is taken
- * before. The caller drives the copies, since where both share the only queue of a device the wait
+/* The caller's submission waits on the GPU for a signal, and finds the bytes; no completion is
+ * taken before. The caller drives the copies, since where both share the only queue of a device the wait
  * must not come before the signal. */
 Test(engine_gpu, a_submission_waits_for_a_signal, .timeout = 60)
 {
