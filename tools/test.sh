@@ -19,6 +19,7 @@
 #
 # Builds lie in build/test (DS_TEST_BUILD_DIR). The last line counts the tests of all parts; the
 # exit status is 0 only when none failed and each part ran at least what tests/minimum.txt demands.
+# shellcheck disable=SC2317 # its parts are called by name
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=${DS_TEST_BUILD_DIR:-$root/build/test}
