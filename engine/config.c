@@ -47,8 +47,9 @@ static bool sizes_valid(const struct ds_engine_config *c)
 static bool enums_valid(const struct ds_engine_config *c)
 {
     return (unsigned)c->topology <= DS_TOPOLOGY_MANUAL &&
-           (unsigned)c->read_backend <= DS_READ_NIL && (unsigned)c->copy_backend <= DS_COPY_NIL && (unsigned)c->direct <= DS_DIRECT_OFF &&
-           (unsigned)c->pin <= DS_PIN_LIST && (unsigned)c->log_level <= DS_LOG_DEBUG;
+           (unsigned)c->read_backend <= DS_READ_NIL && (unsigned)c->copy_backend <= DS_COPY_NIL &&
+           (unsigned)c->direct <= DS_DIRECT_OFF && (unsigned)c->pin <= DS_PIN_LIST &&
+           (unsigned)c->log_level <= DS_LOG_DEBUG;
 }
 
 int config_resolve(const struct ds_engine_config *caller, struct ds_engine_config *config)

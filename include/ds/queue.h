@@ -106,7 +106,8 @@ DS_API void ds_queue_destroy(struct ds_queue **queue);
  * one result will be delivered (once submitted); non-zero means none ever will.
  *   -EAGAIN     all slots are in use: submit, and retrieve results
  *   -EINVAL     size 0, offset + size or gpu_offset + size overflows, unknown op or flag, a
- *               reserved field is set, a file of another engine, or neither host nor gpu_buffer is given
+ *               reserved field is set, a file of another engine, or neither host nor gpu_buffer
+ *               is given
  *   -ERANGE     gpu_offset + size exceeds gpu_buffer_bytes
  *   -EBADF      fd is not open for the op, or the file was not opened with DS_FILE_WRITE
  *   -ENODEV     a GPU buffer, but the engine has no Vulkan back end

@@ -257,8 +257,8 @@ static void drive_copies(struct rig *rig)
 }
 
 /* The caller's submission waits on the GPU for a signal, and finds the bytes; no completion is
- * taken before. The caller drives the copies, since where both share the only queue of a device the wait
- * must not come before the signal. */
+ * taken before. The caller drives the copies, since where both share the only queue of a device the
+ * wait must not come before the signal. */
 Test(engine_gpu, a_submission_waits_for_a_signal, .timeout = 60)
 {
     struct vk_util_buffer out;
