@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -117,21 +116,15 @@ static bool statx_align(int fd, uint32_t *memory_align, uint32_t *offset_align)
 /* probe_read tries one read of a page. 0 or -errno. */
 static int probe_read(int fd)
 {
+    uint8_t page[PROBE_ALIGN] __attribute__((aligned(PROBE_ALIGN)));
     ssize_t n;
-    void *page;
-    int rc;
 
     if ((fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
         return 0; /* a refusal will show at the first write, which then goes buffered */
-    rc = posix_memalign(&page, PROBE_ALIGN, PROBE_ALIGN);
-    if (rc != 0)
-        return -rc;
     do
         n = pread(fd, page, PROBE_ALIGN, 0);
     while (n < 0 && errno == EINTR);
-    rc = n < 0 ? -errno : 0;
-    free(page);
-    return rc;
+    return n < 0 ? -errno : 0;
 }
 
 static bool align_usable(uint32_t align)

@@ -1,6 +1,8 @@
 /* The contract of a read back end, through the stage. */
 #include "contract/read_contract.h"
 
+#include "engine/clock.h"
+
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -337,7 +339,8 @@ static void *push_later(void *arg)
     struct helper *helper = arg;
     struct wish wish = {.file = &helper->sample->file, .bytes = 5000, .offset = 123};
 
-    usleep(30000); /* so that the lane sleeps; if it does not, the test is easier, not wrong */
+    while (atomic_load(&helper->lane->event.waiters) == 0)
+        sched_yield(); /* until the lane has announced its sleep */
     lane_push(helper->lane, helper->slot, &wish);
     event_signal(&helper->lane->event);
     return NULL;
@@ -395,12 +398,14 @@ static void forget(struct lane *lane, struct sample *sample)
  * included. The kernel may let go of it a little after the call. */
 static bool is_open_once(int fd)
 {
-    for (uint32_t i = 0; i < 1000; i++) {
-        if (fcntl(fd, F_SETLEASE, F_WRLCK) == 0)
-            return true;
-        usleep(1000);
+    uint64_t end_ns = clock_now_ns() + 1000000000u;
+
+    while (fcntl(fd, F_SETLEASE, F_WRLCK) != 0) {
+        if (clock_now_ns() > end_ns)
+            return false;
+        sched_yield();
     }
-    return false;
+    return true;
 }
 
 /* Files that take each other's slot, each with its own content. */
