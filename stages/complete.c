@@ -57,8 +57,8 @@ static void credit_flush(struct complete_stage *stage)
     stage->credit_n = 0;
 }
 
-/* Copies the finished slots' results out, frees the slots, and calls the application: in this order,
- * so that the callback finds room to enqueue. */
+/* Copies the finished slots' results out, frees the slots, and calls the application: in this
+ * order, so that the callback finds room to enqueue. */
 static void delivery_call(struct complete_delivery *delivery)
 {
     struct ds_result results[COMPLETE_BURST];
@@ -138,8 +138,9 @@ static void chunk_end(struct complete_stage *stage, struct chunk *chunk, uint64_
     STAT_ADD(stage->stats.counters.items, 1);
     STAT_ADD(stage->stats.counters.bytes, chunk->payload_bytes);
     DS_ASSERT(chunk->state == CHUNK_DONE_COPY);
-    /* A downloaded chunk goes round again, to the disk. */
-    if (chunk->kind != CHUNK_DOWNLOAD || chunk->status != DS_STATUS_OK) {
+    /* A downloaded chunk goes round again, to the disk; a failed one too, so that the copy stage
+     * counts it for the signals behind it. */
+    if (chunk->kind != CHUNK_DOWNLOAD) {
         request_chunk_done(stage, chunk, now_ns);
         chunk_advance(chunk, CHUNK_DONE_COPY, CHUNK_FREE);
     }

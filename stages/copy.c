@@ -53,6 +53,11 @@ int copy_open(struct copy_stage *stage, const struct copy_config *config, uint32
         rc = ring_open(&stage->in[i], config->host, config->chunks_max);
     for (uint32_t i = 0; rc == 0 && i < stage->batches_n; i++)
         rc = batch_alloc_memory(stage, &stage->batches[i]);
+    if (rc == 0 && config->kind == COPY_KIND_GPU) {
+        stage->stalled_mask = round_up_power_of_two(config->chunks_max) - 1;
+        stage->stalled = host_calloc(config->host, stage->stalled_mask + 1, sizeof(struct chunk *));
+        rc = stage->stalled != NULL ? 0 : -ENOMEM;
+    }
     if (rc != 0)
         copy_close(stage);
     return rc;
@@ -64,6 +69,8 @@ void copy_close(struct copy_stage *stage)
         return;
     for (uint32_t i = 0; i < stage->batches_n; i++)
         batch_free_memory(stage, &stage->batches[i]);
+    host_free(stage->config.host, stage->stalled,
+              (stage->stalled_mask + 1) * sizeof(struct chunk *));
     for (uint32_t i = 0; i < stage->lanes_n; i++) {
         if (stage->in[i].slots != NULL)
             ring_close(&stage->in[i], stage->config.host);
@@ -98,7 +105,6 @@ static void chunk_finish(struct copy_stage *stage, struct chunk *chunk, uint64_t
         finished_flush(stage);
 }
 
-
 static void chunk_copy_host(struct chunk *chunk)
 {
     struct request *r = chunk->request;
@@ -107,7 +113,13 @@ static void chunk_copy_host(struct chunk *chunk)
     memcpy(r->host + chunk->request_offset, chunk->memory + payload_offset, chunk->payload_bytes);
 }
 
-/* The open batch, opened if need be. Room is checked before chunks are popped. */
+static bool batch_has_room(const struct copy_stage *stage)
+{
+    return stage->open != NULL ? stage->open->chunks_n < stage->regions_max
+                               : stage->opened_n - stage->freed_n < stage->batches_n;
+}
+
+/* The open batch, opened if need be. */
 static struct copy_batch *batch_open(struct copy_stage *stage, uint64_t now_ns)
 {
     struct copy_batch *batch = stage->open;
@@ -155,11 +167,17 @@ static void signal_add(struct copy_batch *batch, struct chunk *chunk)
     batch->signal_chunks[batch->signal_chunks_n++] = chunk;
 }
 
-/* Signals whose requests have all been recorded join the open batch. */
+/* Signals whose requests have all been recorded join the open batch. Without a GPU they are
+ * done. */
 static void signals_fire(struct copy_stage *stage, struct ds_queue *queue, uint64_t now_ns)
 {
     struct chunk *chunk;
 
+    if (stage->config.kind != COPY_KIND_GPU) {
+        while ((chunk = order_fire(&queue->order)) != NULL)
+            chunk_finish(stage, chunk, now_ns);
+        return;
+    }
     stage->unfired |= (uint64_t)1 << queue->index;
     stage->unfired_queues[queue->index] = queue;
     while (signal_fits(stage)) {
@@ -173,18 +191,18 @@ static void signals_fire(struct copy_stage *stage, struct ds_queue *queue, uint6
     }
 }
 
-/* The copy stage has done its part of this chunk: count it for the signals behind it. */
-static void chunk_ordered(struct copy_stage *stage, const struct chunk *chunk, uint64_t now_ns)
+/* The copy stage has done its part of this chunk: count it for the signals behind it. True: one of
+ * them may fire now. */
+static bool chunk_ordered(const struct chunk *chunk)
 {
     struct request *r = chunk->request;
 
-    if (chunk->kind == CHUNK_DOWNLOAD && chunk->status == DS_STATUS_OK)
-        return; /* its write is still to come */
+    if (chunk->kind == CHUNK_DOWNLOAD)
+        return false; /* it comes once more, failed or not: it may yet fail in the GPU */
     if (++r->chunks_copied < r->chunks_total)
-        return;
+        return false;
     order_done(&r->queue->order, r->epoch);
-    if (stage->config.kind == COPY_KIND_GPU && order_waits(&r->queue->order))
-        signals_fire(stage, r->queue, now_ns);
+    return order_waits(&r->queue->order);
 }
 
 /* Signals that found no room in an earlier turn. */
@@ -204,9 +222,50 @@ static bool chunk_needs_gpu(const struct copy_stage *stage, const struct chunk *
            chunk->kind != CHUNK_WRITE && chunk->request->host == NULL;
 }
 
+/* Records the open batch and makes it READY. */
+static void batch_end(struct copy_stage *stage)
+{
+    struct copy_batch *batch = stage->open;
+    uint32_t index = (uint32_t)(batch - stage->batches);
+
+    batch->vk_result = stage->config.gpu->record(stage->config.gpu_self, index, batch->chunks,
+                                                 batch->chunks_n);
+    atomic_store_explicit(&batch->state, COPY_BATCH_READY, memory_order_relaxed);
+    stage->open = NULL;
+    stage->held = false;
+    stage->flush_wanted = false;
+    /* release: the batch, before it is announced; pairs with the acquire in copy_submit */
+    atomic_fetch_add_explicit(&stage->ready_n, 1, memory_order_release);
+}
+
+static void batch_add(struct copy_stage *stage, struct chunk *chunk, uint64_t now_ns)
+{
+    struct copy_batch *batch = batch_open(stage, now_ns);
+
+    batch->chunks[batch->chunks_n++] = chunk;
+    if (chunk_ordered(chunk))
+        signals_fire(stage, chunk->request->queue, now_ns);
+    if (batch_is_full(stage))
+        batch_end(stage);
+}
+
+static uint32_t copy_stalled_n(const struct copy_stage *stage)
+{
+    return stage->stalled_tail - stage->stalled_head;
+}
+
+/* Chunks that found no room in an earlier turn. */
+static void stalled_retry(struct copy_stage *stage, uint64_t now_ns)
+{
+    while (copy_stalled_n(stage) > 0 && batch_has_room(stage))
+        batch_add(stage, stage->stalled[stage->stalled_head++ & stage->stalled_mask], now_ns);
+}
+
 static void chunk_route(struct copy_stage *stage, struct chunk *chunk, uint64_t now_ns)
 {
     struct request *r = chunk->request;
+    struct ds_queue *queue = r->queue;
+    bool fires;
 
     chunk_advance(chunk, CHUNK_DONE_READ, CHUNK_IN_COPY);
     if (chunk->kind == CHUNK_SIGNAL) {
@@ -215,17 +274,20 @@ static void chunk_route(struct copy_stage *stage, struct chunk *chunk, uint64_t 
         return;
     }
     if (chunk_needs_gpu(stage, chunk)) {
-        struct copy_batch *batch = batch_open(stage, now_ns);
-
-        batch->chunks[batch->chunks_n++] = chunk;
-        chunk_ordered(stage, chunk, now_ns);
+        if (copy_stalled_n(stage) > 0 || !batch_has_room(stage))
+            stage->stalled[stage->stalled_tail++ & stage->stalled_mask] = chunk;
+        else
+            batch_add(stage, chunk, now_ns);
         return;
     }
     if (chunk->status == DS_STATUS_OK && chunk->kind == CHUNK_READ && !r->in_place &&
         stage->config.kind != COPY_KIND_NIL)
         chunk_copy_host(chunk);
-    chunk_ordered(stage, chunk, now_ns);
+    fires = chunk_ordered(chunk);
     chunk_finish(stage, chunk, now_ns);
+    /* After it, so as not to overtake it. The queue outlives its open signals; r may be gone. */
+    if (fires)
+        signals_fire(stage, queue, now_ns);
 }
 
 /* Frees batches whose ticket was reached. */
@@ -245,22 +307,6 @@ static void batches_recycle(struct copy_stage *stage)
         atomic_store_explicit(&batch->state, COPY_BATCH_FREE, memory_order_relaxed);
         stage->freed_n++;
     }
-}
-
-/* Records the open batch and makes it READY. */
-static void batch_end(struct copy_stage *stage)
-{
-    struct copy_batch *batch = stage->open;
-    uint32_t index = (uint32_t)(batch - stage->batches);
-
-    batch->vk_result = stage->config.gpu->record(stage->config.gpu_self, index, batch->chunks,
-                                                 batch->chunks_n);
-    atomic_store_explicit(&batch->state, COPY_BATCH_READY, memory_order_relaxed);
-    stage->open = NULL;
-    stage->held = false;
-    stage->flush_wanted = false;
-    /* release: the batch, before it is announced; pairs with the acquire in copy_submit */
-    atomic_fetch_add_explicit(&stage->ready_n, 1, memory_order_release);
 }
 
 /* Ends the open batch unless it pays to let it grow. */
@@ -291,6 +337,14 @@ static enum ds_status vk_status(int vk_result)
                                                                 : DS_STATUS_VULKAN_ERROR;
 }
 
+/* The VkResult where the status says so, else an errno. */
+static void chunk_fail_vk(struct chunk *chunk, int vk_result)
+{
+    enum ds_status status = vk_status(vk_result);
+
+    chunk_fail(chunk, status, status == DS_STATUS_NO_MEMORY ? -ENOMEM : vk_result);
+}
+
 /* Passes a submitted batch's chunks on to complete, which waits for the ticket. */
 static void batch_pass_on(struct copy_stage *stage, struct copy_batch *batch, uint64_t now_ns)
 {
@@ -302,7 +356,7 @@ static void batch_pass_on(struct copy_stage *stage, struct copy_batch *batch, ui
             struct chunk *chunk = groups[g][i];
 
             if (batch->vk_result != 0)
-                chunk_fail(chunk, vk_status(batch->vk_result), batch->vk_result);
+                chunk_fail_vk(chunk, batch->vk_result);
             chunk_account(&stage->submitter_stats, chunk, now_ns);
             chunk->ticket = batch->vk_result == 0 ? batch->ticket : 0;
             chunk_advance(chunk, CHUNK_IN_COPY, CHUNK_DONE_COPY);
@@ -344,30 +398,13 @@ uint32_t copy_submit(struct copy_stage *stage)
     return n;
 }
 
-/* How many chunks may be popped: each of them may need a place in a batch. */
-static uint32_t copy_room(struct copy_stage *stage)
-{
-    if (stage->config.kind != COPY_KIND_GPU)
-        return COPY_POP;
-    if (stage->open != NULL) {
-        return min_u32(COPY_POP, stage->regions_max - stage->open->chunks_n);
-    }
-    return stage->opened_n - stage->freed_n < stage->batches_n
-               ? min_u32(COPY_POP, stage->regions_max)
-               : 0;
-}
-
 static uint32_t copy_pop_lane(struct copy_stage *stage, struct ring *in, uint64_t now_ns)
 {
     struct chunk *chunks[COPY_POP];
-    uint32_t room = copy_room(stage);
     uint32_t n;
 
-    stage->blocked = room == 0;
-    if (room == 0)
-        return 0;
     STAT_MAX(stage->stats.counters.ring_high_water, ring_count(in));
-    n = ring_pop_n_sc(in, (void **)chunks, room);
+    n = ring_pop_n_sc(in, (void **)chunks, COPY_POP);
     for (uint32_t i = 0; i < n; i++)
         chunk_route(stage, chunks[i], now_ns);
     if (batch_is_full(stage))
@@ -383,6 +420,7 @@ static uint32_t copy_work(void *self, uint64_t now_ns)
     if (stage->config.kind == COPY_KIND_GPU) {
         batches_recycle(stage);
         signals_retry(stage, now_ns);
+        stalled_retry(stage, now_ns);
     }
     while (empty < stage->lanes_n && moved < COPY_TURN_MAX) {
         uint32_t n = copy_pop_lane(stage, &stage->in[stage->next_lane], now_ns);
@@ -414,9 +452,8 @@ static enum stage_wait copy_waiting(void *self)
 {
     const struct copy_stage *stage = self;
 
-    return stage->held || stage->unfired != 0 || (stage->blocked && copy_has_input(stage))
-               ? STAGE_WAIT_DEVICE
-               : STAGE_IDLE;
+    return stage->held || stage->unfired != 0 || copy_stalled_n(stage) > 0 ? STAGE_WAIT_DEVICE
+                                                                           : STAGE_IDLE;
 }
 
 static bool copy_ready(void *self)
@@ -427,7 +464,7 @@ static bool copy_ready(void *self)
         return true;
     if (stage->held && clock_now_ns() - stage->open->opened_ns >= stage->config.flush_ns)
         return true;
-    return !stage->blocked && copy_has_input(stage);
+    return copy_has_input(stage);
 }
 
 /* Only while a batch is held back or no batch is free: sleep until the oldest one has ended. */

@@ -2,7 +2,8 @@
  *
  * Owns: the GPU batches. In: chunks DONE_READ, from every lane. Out: host and failed chunks at once
  * through `done`; chunks of a GPU submission through `submitted`, in ticket order.
- * Bounded by: batches_max submissions in flight.
+ * Bounded by: batches_max submissions in flight; what finds no room in them is set aside, so that
+ * chunks which need no GPU never wait for it.
  *
  * A batch:   OPEN -> READY -> SUBMITTED -> (ticket reached) -> free
  * It is recorded and made READY when it is full, when the input is empty, or after flush_ns; while
@@ -99,7 +100,8 @@ struct copy_stage {
     struct ds_queue *unfired_queues[64];
     bool flush_wanted;           /* a signal waits: do not hold the batch back */
     bool held;                   /* the open batch is held back while the GPU is busy */
-    bool blocked;                /* no free batch */
+    struct chunk **stalled;      /* for the GPU, while no batch has room: FIFO */
+    uint32_t stalled_mask, stalled_head, stalled_tail;
 
     struct chunk *finished[256]; /* host and failed chunks of this turn */
     uint32_t finished_n;

@@ -356,9 +356,9 @@ static void chunk_reclaim(struct submit_stage *stage, struct chunk *chunk, uint6
         stage->free_chunks[stage->free_chunks_n++] = chunk;
         return;
     }
-    /* The second lap of a write from a GPU buffer: its bytes are in staging now. */
+    /* The second lap of a write from a GPU buffer: its bytes are in staging now, or it failed. */
     chunk_advance(chunk, CHUNK_DONE_COPY, CHUNK_FREE);
-    DS_ASSERT(chunk->kind == CHUNK_DOWNLOAD && chunk->status == DS_STATUS_OK);
+    DS_ASSERT(chunk->kind == CHUNK_DOWNLOAD);
     chunk->kind = CHUNK_WRITE;
     chunk->file_offset = r->offset + chunk->request_offset;
     chunk->io_bytes = chunk->payload_bytes;

@@ -1,0 +1,162 @@
+/* A GPU for the copy stage: tickets end late and when the test says, calls fail on demand, and what
+ * a driver would be hurt by is asserted. */
+#ifndef UNIT_FAKE_GPU_H
+#define UNIT_FAKE_GPU_H
+
+#include "engine/request.h"
+#include "stages/copy.h"
+
+#include "unit/support.h"
+
+#define FAKE_SEMAPHORES 64
+#define VK_LOST (-4)
+
+struct fake_gpu {
+    uint32_t batches_max, regions_max;
+    bool manual;
+    uint64_t submitted;            /* the last ticket */
+    uint64_t ended;                /* up to here, tickets are reached */
+    uint64_t fail_record_at;       /* the nth record (1, 2, ...) fails with fail_result */
+    uint64_t fail_submit_at;       /* the nth submit does */
+    uint64_t lost_after;           /* reached reports a lost device once so many were submitted */
+    int fail_result;
+    bool lost;
+    uint64_t records, submits, waits;
+    uint64_t ticket_of[COPY_BATCHES_MAX]; /* last use of the batch; 0 = recorded, not submitted */
+    bool recorded[COPY_BATCHES_MAX];
+    uint32_t recorded_n[COPY_BATCHES_MAX];
+    uint32_t chunks_max_seen;
+    uint64_t values[FAKE_SEMAPHORES]; /* the last one signalled, by semaphore handle */
+    /* Called for each chunk recorded, and for each signal of a successful submission. */
+    void (*on_chunk)(void *ctx, const struct chunk *chunk);
+    void (*on_signal)(void *ctx, const struct copy_signal *signal);
+    void *ctx;
+};
+
+static inline int fake_gpu_staging_open(void *self, uint64_t bytes, struct staging *staging)
+{
+    (void)self;
+    return staging_map(staging, bytes);
+}
+
+static inline void fake_gpu_staging_close(void *self, struct staging *staging)
+{
+    (void)self;
+    staging_unmap(staging);
+}
+
+static inline uint32_t fake_gpu_batches_max(void *self)
+{
+    return ((struct fake_gpu *)self)->batches_max;
+}
+
+static inline uint32_t fake_gpu_regions_max(void *self)
+{
+    return ((struct fake_gpu *)self)->regions_max;
+}
+
+static inline bool fake_gpu_manual(void *self)
+{
+    return ((struct fake_gpu *)self)->manual;
+}
+
+static inline int fake_gpu_record(void *self, uint32_t index, struct chunk *const *chunks,
+                                  uint32_t n)
+{
+    struct fake_gpu *gpu = self;
+
+    cr_assert_lt(index, gpu->batches_max);
+    cr_assert_leq(n, gpu->regions_max);
+    cr_assert_not(gpu->recorded[index], "batch %u recorded again before its submission", index);
+    cr_assert(gpu->lost || gpu->ticket_of[index] <= gpu->ended, "batch %u is still in use", index);
+    gpu->records++;
+    if (gpu->records == gpu->fail_record_at)
+        return gpu->fail_result;
+    for (uint32_t i = 0; i < n; i++) {
+        cr_assert_eq(chunks[i]->state, CHUNK_IN_COPY);
+        cr_assert_eq(chunks[i]->status, DS_STATUS_OK, "a failed chunk must not reach the GPU");
+        cr_assert_neq(chunks[i]->arena_unit, CHUNK_NO_ARENA);
+        if (gpu->on_chunk != NULL)
+            gpu->on_chunk(gpu->ctx, chunks[i]);
+    }
+    gpu->recorded[index] = true;
+    gpu->recorded_n[index] = n;
+    gpu->chunks_max_seen = n > gpu->chunks_max_seen ? n : gpu->chunks_max_seen;
+    return 0;
+}
+
+static inline void fake_gpu_signals(struct fake_gpu *gpu, const struct copy_signal *signals,
+                                    uint32_t n)
+{
+    cr_assert_leq(n, gpu->regions_max);
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t *last = &gpu->values[signals[i].semaphore % FAKE_SEMAPHORES];
+
+        for (uint32_t k = 0; k < i; k++)
+            cr_assert_neq(signals[k].semaphore, signals[i].semaphore,
+                          "one submission signals a semaphore twice");
+        cr_assert_gt(signals[i].value, *last, "the semaphore's value must rise");
+        *last = signals[i].value;
+        if (gpu->on_signal != NULL)
+            gpu->on_signal(gpu->ctx, &signals[i]);
+    }
+}
+
+static inline int fake_gpu_submit(void *self, uint32_t index, uint64_t ticket,
+                                  const struct copy_signal *signals, uint32_t signals_n)
+{
+    struct fake_gpu *gpu = self;
+
+    cr_assert(gpu->recorded[index]);
+    cr_assert_gt(ticket, gpu->submitted, "tickets rise");
+    gpu->recorded[index] = false;
+    gpu->submits++;
+    if (gpu->submits == gpu->fail_submit_at)
+        return gpu->fail_result;
+    if (gpu->lost)
+        return VK_LOST;
+    fake_gpu_signals(gpu, signals, signals_n);
+    gpu->submitted = ticket;
+    gpu->ticket_of[index] = ticket;
+    if (gpu->lost_after != 0 && gpu->submits >= gpu->lost_after)
+        gpu->lost = true;
+    return 0;
+}
+
+static inline int fake_gpu_reached(void *self, uint64_t *ticket)
+{
+    const struct fake_gpu *gpu = self;
+
+    *ticket = gpu->lost ? UINT64_MAX : gpu->ended;
+    return gpu->lost ? VK_LOST : 0;
+}
+
+static inline void fake_gpu_wait(void *self, uint64_t ticket, uint64_t timeout_ns)
+{
+    struct fake_gpu *gpu = self;
+
+    (void)timeout_ns;
+    cr_assert_leq(ticket, gpu->submitted);
+    gpu->waits++;
+}
+
+/* fake_gpu_end ends n more submissions. */
+static inline void fake_gpu_end(struct fake_gpu *gpu, uint64_t n)
+{
+    gpu->ended = min_u64(gpu->ended + n, gpu->submitted);
+}
+
+static const struct copy_gpu_ops fake_gpu_ops = {
+    .name = "fake",
+    .staging_open = fake_gpu_staging_open,
+    .staging_close = fake_gpu_staging_close,
+    .batches_max = fake_gpu_batches_max,
+    .regions_max = fake_gpu_regions_max,
+    .record = fake_gpu_record,
+    .submit = fake_gpu_submit,
+    .reached = fake_gpu_reached,
+    .wait = fake_gpu_wait,
+    .manual = fake_gpu_manual,
+};
+
+#endif
