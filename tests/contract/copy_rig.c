@@ -42,7 +42,9 @@ static VKAPI_ATTR VkResult VKAPI_CALL hook_QueueSubmit(VkQueue queue, uint32_t n
                                                        const VkSubmitInfo *submits, VkFence fence)
 {
     rig_hooks.submits++;
-    rig_hooks.signals = submits[0].signalSemaphoreCount;
+    rig_hooks.submit_infos = n;
+    rig_hooks.ticket_signals = submits[n - 1].signalSemaphoreCount;
+    rig_hooks.ticket_semaphore = submits[n - 1].pSignalSemaphores[0];
     if (must_hold_lock && rig_hooks.lock_depth != 1)
         rig_hooks.submits_unlocked++;
     if (rig_hooks.submit_result != VK_SUCCESS)

@@ -27,7 +27,9 @@ struct rig_hooks {
     _Atomic uint32_t copy_regions;
     _Atomic uint32_t barriers;
     _Atomic uint32_t submits;
-    _Atomic uint32_t signals;         /* of the last submission */
+    _Atomic uint32_t submit_infos;    /* of the last vkQueueSubmit */
+    _Atomic uint32_t ticket_signals;  /* semaphores in the last of them */
+    VkSemaphore ticket_semaphore;     /* the first of these */
     _Atomic uint32_t locks;
     _Atomic int32_t lock_depth;
     _Atomic uint32_t submits_unlocked;
