@@ -123,7 +123,8 @@ static void request_chunk_done(struct complete_stage *stage, const struct chunk 
     if (chunk->status == DS_STATUS_OK) {
         r->bytes_done += chunk->kind == CHUNK_SIGNAL ? 0 : chunk->payload_bytes;
     } else if (r->status == DS_STATUS_OK) {
-        r->status = chunk->status;
+        /* the submit stage looks at it while it still splits the request */
+        __atomic_store_n(&r->status, chunk->status, __ATOMIC_RELAXED);
         r->error = chunk->error;
     }
     DS_ASSERT(r->chunks_done < r->chunks_total);

@@ -81,7 +81,6 @@ static void lane_flush(struct submit_stage *stage, struct submit_lane *lane)
     if (lane->event != NULL)
         event_signal(lane->event);
     STAT_ADD(stage->stats.counters.batches, 1);
-    STAT_ADD(stage->stats.counters.items, lane->burst_n);
     lane->burst_n = 0;
 }
 
@@ -122,7 +121,11 @@ static bool direct_possible(const struct submit_stage *stage, const struct reque
     } else if (!r->fd_direct) {
         return false;
     }
-    if (address == 0 && memory_align > 1u << stage->unit_shift)
+    /* Chunks begin at multiples of chunk_bytes. */
+    if (stage->chunk_bytes % offset_align != 0)
+        return false;
+    if (address == 0 ? memory_align > 1u << stage->unit_shift
+                     : stage->chunk_bytes % memory_align != 0)
         return false;
     return address % memory_align == 0 && offset % offset_align == 0 && bytes % offset_align == 0;
 }
@@ -137,7 +140,7 @@ static void shape_read(const struct submit_stage *stage, struct request *r)
     uint64_t address = (uint64_t)(uintptr_t)r->host;
 
     r->in_place = r->host != NULL;
-    if (direct_possible(stage, r, 0, 0, 0) && stage->chunk_bytes % direct_align(r) == 0) {
+    if (direct_possible(stage, r, 0, 0, 0)) {
         r->direct = 1;
         r->align = direct_align(r);
         r->in_place = r->in_place && direct_possible(stage, r, address, r->offset, r->size);
@@ -199,6 +202,7 @@ static bool staging_take(struct submit_stage *stage, struct chunk *chunk)
 static bool chunk_make(struct submit_stage *stage, uint64_t now_ns)
 {
     struct request *r = stage->current;
+    uint8_t status = __atomic_load_n(&r->status, __ATOMIC_RELAXED);
     struct chunk *chunk;
 
     if (stage->free_chunks_n == 0)
@@ -214,8 +218,9 @@ static bool chunk_make(struct submit_stage *stage, uint64_t now_ns)
     chunk->kind = r->kind == REQUEST_READ ? CHUNK_READ
                   : r->host != NULL       ? CHUNK_WRITE
                                           : CHUNK_DOWNLOAD;
-    if (r->status != DS_STATUS_OK) {
-        chunk_fail(chunk, r->status, 0);
+    /* Refused at its begin, or an earlier chunk has failed meanwhile: the rest need not be moved. */
+    if (status != DS_STATUS_OK) {
+        chunk_fail(chunk, status, 0);
         chunk->payload_bytes = 0;
         stage->free_chunks_n--;
         chunk_send(stage, chunk, now_ns);
@@ -286,6 +291,7 @@ static void request_begin(struct submit_stage *stage, struct request *r, uint64_
         r->chunks_total = (uint32_t)chunks;
     }
     STAT_ADD(stage->begun, 1);
+    STAT_ADD(stage->stats.counters.items, 1);
     atomic_store_explicit(&queue->begun,
                           atomic_load_explicit(&queue->begun, memory_order_relaxed) + 1,
                           memory_order_relaxed);
@@ -428,6 +434,15 @@ static uint32_t submit_work(void *self, uint64_t now_ns)
     return moved + begun;
 }
 
+/* The complete stage was stopped before this one, and may have given credit after our last turn. */
+static void submit_stop(void *self)
+{
+    struct submit_stage *stage = self;
+
+    submit_reclaim(stage, 0);
+    DS_ASSERT(stage->free_chunks_n == stage->chunks_max && stage->arena.used_n == 0);
+}
+
 static enum stage_wait submit_waiting(void *self)
 {
     const struct submit_stage *stage = self;
@@ -451,4 +466,5 @@ const struct stage_ops submit_stage_ops = {
     .work = submit_work,
     .waiting = submit_waiting,
     .ready = submit_ready,
+    .stop = submit_stop,
 };
