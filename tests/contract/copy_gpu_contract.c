@@ -336,7 +336,7 @@ Test(copy_gpu, signal_own)
     run_signal(&(struct rig_options){.own = true});
 }
 
-/* Whoever sees the ticket reached sees the signals too: a result must not come before its signal. */
+/* Whoever sees the ticket reached sees the signals too: no result may come before its signal. */
 Test(copy_gpu, the_ticket_comes_after_the_signals)
 {
     struct copy_signal signal;
