@@ -1,4 +1,5 @@
-#include "gpu/vk_util.h"
+/* Loader, validation, instance and device. */
+#include "gpu/vk_util_private.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -15,23 +16,15 @@
 #else
 #define VALIDATION_WANTED true
 #endif
-#define FENCE_TIMEOUT_NS 20000000000u
 
 static const char *reason = "";
 static int log_fd = -1; /* the layer's log */
 
-static void fatal(const char *what, int result)
+void vk_util_fatal(const char *what, int result)
 {
     fprintf(stderr, "vk_util: %s: %d\n", what, result);
     abort();
 }
-
-#define CHECK(call)                                                                                \
-    do {                                                                                           \
-        VkResult result_ = (call);                                                                 \
-        if (result_ != VK_SUCCESS)                                                                 \
-            fatal(#call, (int)result_);                                                            \
-    } while (0)
 
 const char *vk_util_reason(void)
 {
@@ -86,7 +79,7 @@ bool vk_util_validate(void)
     settings = memfd_create("vk_layer_settings.txt", 0);
     log_fd = memfd_create("validation.log", 0);
     if (settings < 0 || log_fd < 0)
-        fatal("memfd_create", -1);
+        vk_util_fatal("memfd_create", -1);
     snprintf(text, sizeof(text),
              "khronos_validation.debug_action = VK_DBG_LAYER_ACTION_LOG_MSG\n"
              "khronos_validation.log_filename = /proc/self/fd/%d\n"
@@ -100,7 +93,7 @@ bool vk_util_validate(void)
              "khronos_validation.thread_safety = true\n",
              log_fd);
     if (write(settings, text, strlen(text)) != (ssize_t)strlen(text))
-        fatal("write", -1);
+        vk_util_fatal("write", -1);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", settings);
     setenv("VK_LAYER_SETTINGS_PATH", path, 1);
     setenv("VK_INSTANCE_LAYERS", LAYER, 1);
@@ -152,7 +145,7 @@ static PFN_vkVoidFunction instance_function(struct vk_util *util, const char *na
     PFN_vkVoidFunction function = util->get_instance_proc_addr(util->instance, name);
 
     if (function == NULL)
-        fatal(name, 0);
+        vk_util_fatal(name, 0);
     return function;
 }
 #define INSTANCE(util, name) ((PFN_##name)instance_function((util), #name))
@@ -213,7 +206,7 @@ static uint32_t choose_families(struct vk_util *util)
             util->app_queue_family = i;
     }
     if (util->app_queue_family == UINT32_MAX)
-        fatal("no family with COMPUTE", 0);
+        vk_util_fatal("no family with COMPUTE", 0);
     util->queue_family = util->app_queue_family;
     for (uint32_t i = 0; i < n; i++) {
         if ((families[i].queueFlags & VK_QUEUE_TRANSFER_BIT) != 0 &&
@@ -231,7 +224,7 @@ static void load_device(struct vk_util *util)
 #define LOAD(name)                                                                                 \
     util->name = (PFN_vk##name)util->get_device_proc_addr(util->device, "vk" #name);               \
     if (util->name == NULL)                                                                        \
-        fatal("vk" #name, 0);
+        vk_util_fatal("vk" #name, 0);
     VK_UTIL_FUNCTIONS(LOAD)
 #undef LOAD
 }
@@ -282,7 +275,7 @@ static struct vk_util *util_new(void)
     struct vk_util *util = calloc(1, sizeof(*util));
 
     if (util == NULL)
-        fatal("calloc", 0);
+        vk_util_fatal("calloc", 0);
     pthread_mutex_init(&util->mutex, NULL);
     return util;
 }
@@ -313,7 +306,7 @@ struct vk_util *vk_util_adopt(struct ds_vulkan_backend *backend)
     struct ds_vulkan_info info = {.struct_size = sizeof(info)};
 
     if (ds_vulkan_backend_get_info(backend, &info) != 0 || !info.own_device)
-        fatal("vk_util_adopt: not an own device", 0);
+        vk_util_fatal("vk_util_adopt: not an own device", 0);
     util->backend = backend;
     util->instance = info.instance;
     util->physical = info.physical_device;
@@ -374,233 +367,4 @@ void vk_util_unlock(void *util)
         ds_vulkan_queue_unlock(self->backend);
     else
         pthread_mutex_unlock(&self->mutex);
-}
-
-/* Buffers ------------------------------------------------------------------------------------- */
-
-static uint32_t memory_type(struct vk_util *util, uint32_t types, VkMemoryPropertyFlags flags)
-{
-    for (uint32_t i = 0; i < util->memory.memoryTypeCount; i++) {
-        if ((types & (1u << i)) != 0 &&
-            (util->memory.memoryTypes[i].propertyFlags & flags) == flags)
-            return i;
-    }
-    fatal("no memory type with these flags", (int)flags);
-    return 0;
-}
-
-void vk_util_buffer(struct vk_util *util, uint64_t bytes, VkBufferUsageFlags usage,
-                    bool host_visible, struct vk_util_buffer *buffer)
-{
-    uint32_t families[2] = {util->queue_family, util->app_queue_family};
-    bool shared = families[0] != families[1];
-    VkBufferCreateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-        .size = bytes,
-        .usage = usage | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT,
-        .sharingMode = shared ? VK_SHARING_MODE_CONCURRENT : VK_SHARING_MODE_EXCLUSIVE,
-        .queueFamilyIndexCount = shared ? 2 : 0,
-        .pQueueFamilyIndices = families,
-    };
-    VkMemoryAllocateFlagsInfo address = {
-        .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
-        .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT,
-    };
-    VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO};
-    VkMemoryRequirements needs;
-    void *mapped = NULL;
-
-    *buffer = (struct vk_util_buffer){.bytes = bytes};
-    CHECK(util->CreateBuffer(util->device, &info, NULL, &buffer->buffer));
-    util->GetBufferMemoryRequirements(util->device, buffer->buffer, &needs);
-    if ((usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0)
-        allocate.pNext = &address;
-    allocate.allocationSize = needs.size;
-    allocate.memoryTypeIndex =
-        memory_type(util, needs.memoryTypeBits,
-                    host_visible ? VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
-                                       VK_MEMORY_PROPERTY_HOST_COHERENT_BIT
-                                 : VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT);
-    CHECK(util->AllocateMemory(util->device, &allocate, NULL, &buffer->memory));
-    CHECK(util->BindBufferMemory(util->device, buffer->buffer, buffer->memory, 0));
-    if (host_visible)
-        CHECK(util->MapMemory(util->device, buffer->memory, 0, VK_WHOLE_SIZE, 0, &mapped));
-    buffer->mapped = mapped;
-}
-
-void vk_util_buffer_free(struct vk_util *util, struct vk_util_buffer *buffer)
-{
-    util->DestroyBuffer(util->device, buffer->buffer, NULL);
-    util->FreeMemory(util->device, buffer->memory, NULL);
-    *buffer = (struct vk_util_buffer){0};
-}
-
-/* Commands ------------------------------------------------------------------------------------ */
-
-static void barrier_all(struct vk_util *util, VkCommandBuffer commands)
-{
-    VkMemoryBarrier barrier = {
-        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-        .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
-        .dstAccessMask =
-            VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT | VK_ACCESS_HOST_READ_BIT,
-    };
-
-    util->CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
-                             VK_PIPELINE_STAGE_ALL_COMMANDS_BIT | VK_PIPELINE_STAGE_HOST_BIT, 0, 1,
-                             &barrier, 0, NULL, 0, NULL);
-}
-
-static void submit_and_wait(struct vk_util *util, VkCommandBuffer commands, VkSemaphore wait,
-                            uint64_t wait_value)
-{
-    VkPipelineStageFlags stage = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
-    VkTimelineSemaphoreSubmitInfo values = {
-        .sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
-        .waitSemaphoreValueCount = wait != VK_NULL_HANDLE ? 1 : 0,
-        .pWaitSemaphoreValues = &wait_value,
-    };
-    VkSubmitInfo submit = {
-        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-        .pNext = &values,
-        .waitSemaphoreCount = wait != VK_NULL_HANDLE ? 1 : 0,
-        .pWaitSemaphores = &wait,
-        .pWaitDstStageMask = &stage,
-        .commandBufferCount = 1,
-        .pCommandBuffers = &commands,
-    };
-    VkFenceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
-    VkFence fence;
-    VkResult result;
-
-    CHECK(util->CreateFence(util->device, &info, NULL, &fence));
-    vk_util_lock(util);
-    result = util->QueueSubmit(util->app_queue, 1, &submit, fence);
-    vk_util_unlock(util);
-    CHECK(result);
-    CHECK(util->WaitForFences(util->device, 1, &fence, VK_TRUE, FENCE_TIMEOUT_NS));
-    util->DestroyFence(util->device, fence, NULL);
-}
-
-void vk_util_run(struct vk_util *util, void (*record)(struct vk_util *, VkCommandBuffer, void *),
-                 void *ctx, VkSemaphore wait, uint64_t wait_value)
-{
-    VkCommandPoolCreateInfo pool_info = {
-        .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-        .queueFamilyIndex = util->app_queue_family,
-    };
-    VkCommandBufferAllocateInfo allocate = {
-        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-        .commandBufferCount = 1,
-    };
-    VkCommandBufferBeginInfo begin = {
-        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
-        .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
-    };
-    VkCommandPool pool;
-    VkCommandBuffer commands;
-
-    CHECK(util->CreateCommandPool(util->device, &pool_info, NULL, &pool));
-    allocate.commandPool = pool;
-    CHECK(util->AllocateCommandBuffers(util->device, &allocate, &commands));
-    CHECK(util->BeginCommandBuffer(commands, &begin));
-    barrier_all(util, commands);
-    record(util, commands, ctx);
-    barrier_all(util, commands);
-    CHECK(util->EndCommandBuffer(commands));
-    submit_and_wait(util, commands, wait, wait_value);
-    util->DestroyCommandPool(util->device, pool, NULL);
-}
-
-struct fill {
-    VkBuffer buffer;
-    uint32_t word;
-};
-
-static void record_fill(struct vk_util *util, VkCommandBuffer commands, void *ctx)
-{
-    const struct fill *fill = ctx;
-
-    util->CmdFillBuffer(commands, fill->buffer, 0, VK_WHOLE_SIZE, fill->word);
-}
-
-void vk_util_fill(struct vk_util *util, const struct vk_util_buffer *buffer, uint8_t value)
-{
-    struct fill fill = {buffer->buffer, value * 0x01010101u};
-
-    vk_util_run(util, record_fill, &fill, VK_NULL_HANDLE, 0);
-}
-
-struct copy {
-    VkBuffer from;
-    VkBuffer to;
-    VkBufferCopy region;
-};
-
-static void record_copy(struct vk_util *util, VkCommandBuffer commands, void *ctx)
-{
-    const struct copy *copy = ctx;
-
-    util->CmdCopyBuffer(commands, copy->from, copy->to, 1, &copy->region);
-}
-
-void vk_util_readback(struct vk_util *util, const struct vk_util_buffer *buffer, uint64_t offset,
-                      uint64_t bytes, void *out)
-{
-    vk_util_readback_after(util, buffer, offset, bytes, out, VK_NULL_HANDLE, 0);
-}
-
-void vk_util_readback_after(struct vk_util *util, const struct vk_util_buffer *buffer,
-                            uint64_t offset, uint64_t bytes, void *out, VkSemaphore wait,
-                            uint64_t wait_value)
-{
-    struct vk_util_buffer host;
-    struct copy copy = {.from = buffer->buffer, .region = {offset, 0, bytes}};
-
-    vk_util_buffer(util, bytes, 0, true, &host);
-    copy.to = host.buffer;
-    vk_util_run(util, record_copy, &copy, wait, wait_value);
-    memcpy(out, host.mapped, bytes);
-    vk_util_buffer_free(util, &host);
-}
-
-/* Semaphores ---------------------------------------------------------------------------------- */
-
-VkSemaphore vk_util_timeline(struct vk_util *util, uint64_t value)
-{
-    VkSemaphoreTypeCreateInfo type = {
-        .sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
-        .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE,
-        .initialValue = value,
-    };
-    VkSemaphoreCreateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
-        .pNext = &type,
-    };
-    VkSemaphore semaphore;
-
-    CHECK(util->CreateSemaphore(util->device, &info, NULL, &semaphore));
-    return semaphore;
-}
-
-uint64_t vk_util_timeline_value(struct vk_util *util, VkSemaphore semaphore)
-{
-    uint64_t value = 0;
-
-    CHECK(util->GetSemaphoreCounterValue(util->device, semaphore, &value));
-    return value;
-}
-
-bool vk_util_timeline_wait(struct vk_util *util, VkSemaphore semaphore, uint64_t value,
-                           uint64_t timeout_ns)
-{
-    VkSemaphoreWaitInfo info = {
-        .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
-        .semaphoreCount = 1,
-        .pSemaphores = &semaphore,
-        .pValues = &value,
-    };
-
-    return util->WaitSemaphores(util->device, &info, timeout_ns) == VK_SUCCESS;
 }
