@@ -6,8 +6,8 @@
  *   a batch:   IDLE -> RECORDED -> PENDING -> (its ticket is reached) -> RECORDED ...
  *
  * Ordering. Each batch ends with a barrier over the whole queue, so later submissions see its
- * writes and cannot overtake its reads: batches need none against each other. A batch with downloads also
- * begins with one, because it reads what others than we have written. */
+ * writes and cannot overtake its reads: batches need none against each other. A batch with
+ * downloads also begins with one, because it reads what others than we have written. */
 #include "stages/copy_vulkan.h"
 
 #include "engine/request.h"
@@ -206,8 +206,8 @@ static void add_signals(const struct copy_vulkan *copy, const struct copy_signal
     }
 }
 
-/* The commands and the caller's signals are one VkSubmitInfo, and our ticket is the next: within one
- * the signals have no order, but a later one comes after all earlier (Vulkan 1.3, 7.2 "Signal
+/* The commands and the caller's signals are one VkSubmitInfo, and our ticket is the next: within
+ * one the signals have no order, but a later one comes after all earlier (Vulkan 1.3, 7.2 "Signal
  * operation order"). So whoever sees a ticket reached sees the caller's semaphores signalled. */
 static VkResult submit_batch(struct copy_vulkan *copy, const struct batch *batch, uint64_t ticket,
                              uint32_t signals_n)
