@@ -229,7 +229,7 @@ static void check_failure(const struct failure *f, bool write)
     cr_assert_eq(poll_all(queue, results, 4), 2, "%s%s: never ended", f->what,
                  write ? " (write)" : "");
     cr_assert_eq(results[0].user_data, 1);
-    cr_expect_eq(results[0].status, f->status, "%s: %s", f->what,
+    cr_expect_eq(results[0].status, (int32_t)f->status, "%s: %s", f->what,
                  ds_status_name(results[0].status));
     cr_expect_eq(results[0].error, f->error, "%s: %d", f->what, results[0].error);
     cr_expect_eq(results[0].vk_result, f->vk_result, "%s: %d", f->what, results[0].vk_result);
