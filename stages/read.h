@@ -44,7 +44,8 @@ struct read_backend_info {
     bool fixed_files;
     bool defer_taskrun;
     uint32_t threads;         /* own threads, beside the lane's */
-    char reason[96];          /* why these paths, one line */
+    bool refused;             /* open failed because the kernel does not grant this back end */
+    char reason[96];          /* why these paths, or why refused; one line */
 };
 
 /* A back end moves [io_done, io_bytes) of a chunk between memory + io_done and the chunk's file at

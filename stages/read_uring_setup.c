@@ -59,6 +59,7 @@ static const char *refusal_knob(int error)
 int uring_refused(const struct host *host, struct read_backend_info *info, const char *call,
                   int error)
 {
+    info->refused = true;
     snprintf(info->reason, sizeof(info->reason), "%s: %s; %s", call, uring_error_name(-error),
              refusal_knob(-error));
     host_log(host, DS_LOG_WARNING, "%s (errno %d); no io_uring", info->reason, -error);

@@ -7,11 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *errno_name(int error)
-{
-    return strerrorname_np(error) != NULL ? strerrorname_np(error) : "error";
-}
-
 static int choose_copy(struct ds_engine *engine)
 {
     enum ds_copy_backend kind = engine->config.copy_backend;
@@ -60,31 +55,44 @@ static int open_lane(struct ds_engine *engine, const struct read_backend_ops *op
         .lane = lane,
         .manual = engine->topology == DS_TOPOLOGY_MANUAL,
     };
+    int rc;
 
-    return read_open(&engine->lanes[lane], ops, &config, engine->config.chunks_max,
-                     &engine->copy.in[lane]);
+    rc = read_open(&engine->lanes[lane], ops, &config, engine->config.chunks_max,
+                   &engine->copy.in[lane]);
+    if (rc != 0)
+        engine->lanes[lane].backend = NULL; /* not open: see close_lanes */
+    return rc;
 }
 
 static void close_lanes(struct ds_engine *engine)
 {
-    while (engine->lanes_n > 0)
-        read_close(&engine->lanes[--engine->lanes_n], &engine->host);
+    for (uint32_t i = 0; i < DS_READ_LANES_MAX; i++) {
+        if (engine->lanes[i].backend == NULL)
+            continue;
+        read_close(&engine->lanes[i], &engine->host);
+        engine->lanes[i].backend = NULL;
+    }
 }
 
 static int open_lanes_with(struct ds_engine *engine, const struct read_backend_ops *ops)
 {
     int rc = 0;
 
-    engine->lanes_n = 0;
-    while (rc == 0 && engine->lanes_n < engine->config.read_lanes) {
-        rc = open_lane(engine, ops, engine->lanes_n);
-        engine->lanes_n += rc == 0 ? 1 : 0;
-    }
-    if (rc != 0) {
+    for (uint32_t i = 0; rc == 0 && i < engine->lanes_n; i++)
+        rc = open_lane(engine, ops, i);
+    if (rc != 0)
         close_lanes(engine);
-        engine->lanes_n = engine->config.read_lanes; /* as pipeline_plan left it */
-    }
     return rc;
+}
+
+/* Why the kernel does not grant the back end that was tried last, or NULL. */
+static const char *lanes_refusal(const struct ds_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->lanes_n; i++) {
+        if (engine->lanes[i].info.refused)
+            return engine->lanes[i].info.reason;
+    }
+    return NULL;
 }
 
 /* io_uring where the kernel grants it, and pread where not: refusal is an answer, not an error. */
@@ -99,11 +107,10 @@ static int open_lanes(struct ds_engine *engine)
     }
     engine->read_kind = DS_READ_URING;
     rc = open_lanes_with(engine, &read_uring_ops);
-    if (rc == 0 || kind == DS_READ_URING || rc == -ENOMEM)
+    if (rc == 0 || kind == DS_READ_URING || lanes_refusal(engine) == NULL)
         return rc;
-    snprintf(engine->read_reason, sizeof(engine->read_reason),
-             "io_uring_setup: %s; kernel.io_uring_disabled or a seccomp filter; using pread",
-             errno_name(-rc));
+    snprintf(engine->read_reason, sizeof(engine->read_reason), "%s; using pread",
+             lanes_refusal(engine));
     host_log(&engine->host, DS_LOG_WARNING, "%s", engine->read_reason);
     engine->read_kind = DS_READ_PREAD;
     return open_lanes_with(engine, &read_pread_ops);
@@ -154,8 +161,7 @@ static void engine_free(struct ds_engine *engine)
 {
     struct host host = engine->host;
 
-    if (engine->lanes[0].backend != NULL)
-        close_lanes(engine);
+    close_lanes(engine);
     copy_close(&engine->copy);
     complete_close(&engine->complete);
     submit_close(&engine->submit);
