@@ -164,10 +164,13 @@ void queue_publish_results(struct ds_queue *queue, struct request **requests, ui
 
 void queue_wake_waiters(struct ds_queue *queue)
 {
-    int fd = atomic_load_explicit(&queue->done_fd, memory_order_acquire);
     uint64_t one = 1;
+    int fd;
 
     event_signal(&queue->done);
+    /* After its fence, which pairs with the exchange in ds_queue_eventfd: either we see the
+     * descriptor, or its maker sees the results. */
+    fd = atomic_load_explicit(&queue->done_fd, memory_order_acquire);
     if (fd >= 0) {
         while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
             continue;
@@ -205,16 +208,10 @@ uint32_t ds_queue_poll(struct ds_queue *queue, struct ds_result *results, uint32
     return total;
 }
 
-/* Waits once: for a result to be announced, or in MANUAL topology for the stages to move. */
-static void wait_once(struct ds_queue *queue, uint64_t timeout_ns)
+void queue_sleep(struct ds_queue *queue, uint64_t timeout_ns)
 {
-    uint32_t key;
+    uint32_t key = event_prepare(&queue->done);
 
-    if (queue->port.step != NULL) {
-        queue->port.step(queue->port.engine, timeout_ns);
-        return;
-    }
-    key = event_prepare(&queue->done);
     if (ring_count(&queue->results) > 0)
         event_cancel(&queue->done);
     else
@@ -233,7 +230,12 @@ uint32_t ds_queue_wait(struct ds_queue *queue, struct ds_result *results, uint32
     if (__builtin_add_overflow(now_ns, timeout_ns, &deadline_ns))
         deadline_ns = UINT64_MAX;
     while (now_ns < deadline_ns) {
-        wait_once(queue, deadline_ns == UINT64_MAX ? EVENT_FOREVER : deadline_ns - now_ns);
+        uint64_t left_ns = deadline_ns == UINT64_MAX ? EVENT_FOREVER : deadline_ns - now_ns;
+
+        if (queue->port.step != NULL)
+            queue->port.step(queue, left_ns);
+        else
+            queue_sleep(queue, left_ns);
         n = ds_queue_poll(queue, results, max);
         if (n > 0)
             return n;

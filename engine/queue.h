@@ -28,8 +28,9 @@ struct queue_port {
     bool gpu_allowed;             /* GPU buffers may be named */
     bool memory_checked;          /* a request must name memory (not so for the nil copy) */
     bool file_checked;            /* a request must name a file (not so for the nil read) */
-    /* MANUAL topology: run the stages until something moved or timeout_ns. NULL otherwise. */
-    void (*step)(struct ds_engine *engine, uint64_t timeout_ns);
+    /* MANUAL topology: run the stages until something moved, the queue has results, or timeout_ns.
+     * NULL otherwise. */
+    void (*step)(struct ds_queue *queue, uint64_t timeout_ns);
 };
 
 struct ds_queue {
@@ -68,6 +69,9 @@ void queue_close(struct ds_queue *queue);
 
 /* Complete stage: n finished slots of this queue become results for its pollers. */
 void queue_publish_results(struct ds_queue *queue, struct request **requests, uint32_t n);
+
+/* queue_sleep sleeps until results are announced, or timeout_ns. */
+void queue_sleep(struct ds_queue *queue, uint64_t timeout_ns);
 
 /* queue_wake_waiters wakes ds_queue_wait and the eventfd. */
 void queue_wake_waiters(struct ds_queue *queue);

@@ -38,7 +38,7 @@ static int shape_check(const struct queue_port *port, const struct ds_request *r
 
     if (request->struct_size != sizeof(*request) || request->op > DS_OP_WRITE ||
         (request->flags & ~DS_REQUEST_ALLOW_SHORT) != 0 || request->reserved != 0 ||
-        request->size == 0)
+        request->size == 0 || request->size > REQUEST_BYTES_MAX)
         return -EINVAL;
     if (__builtin_add_overflow(request->offset, request->size, &end) || end > INT64_MAX)
         return -EINVAL;

@@ -44,6 +44,9 @@ struct request {
 
 #define REQUEST_NONE UINT32_MAX
 
+/* 8 TiB: its chunks can be counted in 32 bits, however small they are (4 KiB). */
+#define REQUEST_BYTES_MAX ((uint64_t)1 << 43)
+
 /* Links are read by threads that may lose the race for the slot: hence atomic. */
 static inline uint32_t request_next_slot(const struct request *request)
 {

@@ -14,32 +14,54 @@ int64_t ds_engine_step(struct ds_engine *engine)
     return engine->topology == DS_TOPOLOGY_MANUAL ? engine_step(engine) : -EINVAL;
 }
 
-/* Parks the one worker of a MANUAL engine, unless another thread runs it. */
-static void manual_park(struct ds_engine *engine, uint64_t timeout_ns)
+/* A thread that waits while another runs the stages looks again after so long: that one may leave
+ * with results of its own. */
+#define MANUAL_LOOK_NS 50000u
+
+static bool manual_enter(struct ds_engine *engine)
 {
-    if (atomic_exchange_explicit(&engine->stepping, true, memory_order_acquire))
-        return;
-    worker_park(&engine->workers[0], timeout_ns);
-    /* release: pairs with the acquire above and in engine_step */
+    return !atomic_exchange_explicit(&engine->stepping, true, memory_order_acquire);
+}
+
+static void manual_leave(struct ds_engine *engine)
+{
+    /* release: pairs with the acquire in manual_enter and engine_step */
     atomic_store_explicit(&engine->stepping, false, memory_order_release);
+}
+
+/* Parks the one worker of a MANUAL engine, unless another thread runs it. False: time is up. */
+static bool manual_park(struct ds_engine *engine, uint64_t timeout_ns)
+{
+    bool woken;
+
+    if (!manual_enter(engine))
+        return true;
+    woken = worker_park(&engine->workers[0], timeout_ns);
+    manual_leave(engine);
+    return woken;
 }
 
 int ds_engine_wait(struct ds_engine *engine, uint64_t timeout_ns)
 {
-    uint64_t start_ns = clock_now_ns();
-
     if (engine->topology != DS_TOPOLOGY_MANUAL)
         return -EINVAL;
-    manual_park(engine, timeout_ns);
-    return clock_now_ns() - start_ns < timeout_ns ? 0 : -ETIMEDOUT;
+    return manual_park(engine, timeout_ns) ? 0 : -ETIMEDOUT;
 }
 
-/* One round of ds_queue_wait on a MANUAL engine. While another thread runs the stages, the results
- * are announced by it. */
-static void manual_step(struct ds_engine *engine, uint64_t timeout_ns)
+/* One round of ds_queue_wait on a MANUAL engine. Results come from whoever runs the stages, so it
+ * takes that role before it looks: between the look and the sleep nobody else can finish one. */
+static void manual_step(struct ds_queue *queue, uint64_t timeout_ns)
 {
-    if (engine_step(engine) == 0)
-        manual_park(engine, timeout_ns);
+    struct ds_engine *engine = queue->port.engine;
+    struct worker *worker = &engine->workers[0];
+
+    if (!manual_enter(engine)) {
+        queue_sleep(queue, min_u64(timeout_ns, MANUAL_LOOK_NS));
+        return;
+    }
+    if (ring_count(&queue->results) == 0 && worker_turn(worker) == 0)
+        worker_park(worker, timeout_ns);
+    manual_leave(engine);
 }
 
 int ds_queue_create(struct ds_engine *engine, const struct ds_queue_config *caller,
