@@ -1,0 +1,339 @@
+/* The engine as a whole, without a disk and a GPU: every topology does the same work, creation fails
+ * cleanly at each step, and nothing is allocated once it runs. */
+#include "engine/clock.h"
+#include "unit/support.h"
+
+#include <ds/counters.h>
+#include <ds/queue.h>
+#include <errno.h>
+#include <sched.h>
+#include <unistd.h>
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(DS_TSAN)
+#include <jemalloc/jemalloc.h>
+#define HAS_JEMALLOC 1
+#else
+#define HAS_JEMALLOC 0
+#endif
+
+#define REQUESTS 5000u
+#define NIL_REQUESTS (1000000u / SLOWNESS)
+#define FAILURES_MAX 400
+
+TestSuite(pipeline, .timeout = 60);
+
+static struct ds_engine *engine_new(const struct ds_engine_config *config)
+{
+    struct ds_engine *engine = NULL;
+
+    cr_assert_eq(ds_engine_create(config, &engine), 0);
+    return engine;
+}
+
+static struct ds_counters *counters_of(struct ds_engine *engine)
+{
+    static struct ds_counters counters;
+
+    counters.struct_size = sizeof(counters);
+    cr_assert_eq(ds_engine_get_counters(engine, &counters), 0);
+    return &counters;
+}
+
+/* With threads of their own, stages may still be tidying up when the last result is out. */
+static void await_rest(struct ds_engine *engine)
+{
+    uint64_t end_ns = clock_now_ns() + 5 * SECOND_NS;
+
+    while (counters_of(engine)->chunks_in_flight != 0) {
+        cr_assert_lt(clock_now_ns(), end_ns, "chunks never came back");
+        ds_engine_step(engine); /* -EINVAL but for MANUAL */
+        sched_yield();
+    }
+}
+
+static uint32_t poll_some(struct ds_queue *queue, uint8_t *seen)
+{
+    struct ds_result results[64];
+    uint32_t n = ds_queue_wait(queue, results, 64, 10 * SECOND_NS);
+
+    cr_assert_gt(n, 0, "no result for 10 s");
+    for (uint32_t i = 0; i < n; i++) {
+        cr_assert_eq(results[i].status, DS_STATUS_OK);
+        cr_assert_eq(results[i].bytes, results[i].user_data % 5000 + 1);
+        cr_assert_eq(seen[results[i].user_data]++, 0, "a result came twice");
+    }
+    return n;
+}
+
+static void run_workload(struct ds_engine *engine, const struct ds_queue_config *config)
+{
+    static uint8_t seen[REQUESTS];
+    struct ds_queue *queue;
+    uint32_t sent = 0, done = 0;
+
+    memset(seen, 0, sizeof(seen));
+    cr_assert_eq(ds_queue_create(engine, config, &queue), 0);
+    while (done < REQUESTS) {
+        struct ds_request request = {.struct_size = sizeof(request), .fd = -1};
+
+        request.user_data = sent;
+        request.offset = sent * 31;
+        request.size = sent % 5000 + 1;
+        if (sent < REQUESTS && ds_queue_enqueue(queue, &request) == 0) {
+            sent++;
+            continue;
+        }
+        ds_queue_submit(queue);
+        done += poll_some(queue, seen);
+    }
+    ds_queue_destroy(&queue);
+}
+
+static void check_counters(struct ds_engine *engine, uint64_t requests)
+{
+    const struct ds_counters *c;
+
+    await_rest(engine);
+    c = counters_of(engine);
+    cr_assert_eq(c->requests_accepted, requests);
+    cr_assert_eq(c->requests_completed, requests);
+    cr_assert_eq(c->requests_failed, 0);
+    cr_assert_eq(c->latency_ns.count, requests);
+    cr_assert_eq(c->arena_used_bytes, 0);
+    cr_assert_eq(c->stages[DS_STAGE_SUBMIT].items, requests);
+    for (uint32_t i = DS_STAGE_READ; i < DS_STAGE_COUNT; i++)
+        cr_assert_eq(c->stages[i].items, c->stages[DS_STAGE_READ].items, "%s", ds_stage_name(i));
+}
+
+Test(pipeline, every_topology_and_number_of_lanes_does_the_same_work)
+{
+    for (int topology = DS_TOPOLOGY_AUTO; topology <= DS_TOPOLOGY_MANUAL; topology++) {
+        for (uint32_t lanes = 1; lanes <= DS_READ_LANES_MAX; lanes += lanes < 3 ? 1 : 5) {
+            struct ds_engine *engine = engine_new(ds_engine_config(
+                .topology = (enum ds_topology)topology, .read_lanes = lanes,
+                .read_backend = DS_READ_NIL, .copy_backend = DS_COPY_NIL,
+                .arena_bytes = 2 << 20, .chunk_bytes = 8192, .io_depth_max = 16));
+            struct ds_engine_info info = {.struct_size = sizeof(info)};
+
+            run_workload(engine, ds_queue_config(.capacity = 128));
+            check_counters(engine, REQUESTS);
+            cr_assert_eq(ds_engine_get_info(engine, &info), 0);
+            cr_assert_eq(info.read_lanes, lanes);
+            cr_assert_neq(info.topology, DS_TOPOLOGY_AUTO);
+            cr_assert_eq(info.threads, info.topology == DS_TOPOLOGY_MANUAL   ? 0
+                                       : info.topology == DS_TOPOLOGY_SHARED ? 1
+                                                                             : 3 + lanes);
+            ds_engine_destroy(&engine);
+            cr_assert_null(engine);
+        }
+    }
+}
+
+Test(pipeline, steps_and_waits_belong_to_manual_engines)
+{
+    struct ds_engine *engine = engine_new(ds_engine_config(
+        .topology = DS_TOPOLOGY_SHARED, .read_backend = DS_READ_NIL, .copy_backend = DS_COPY_NIL));
+
+    cr_assert_eq(ds_engine_step(engine), -EINVAL);
+    cr_assert_eq(ds_engine_wait(engine, 1000), -EINVAL);
+    ds_engine_destroy(&engine);
+    engine = engine_new(ds_engine_config(.topology = DS_TOPOLOGY_MANUAL,
+                                         .read_backend = DS_READ_NIL, .copy_backend = DS_COPY_NIL));
+    cr_assert_eq(ds_engine_step(engine), 0, "nothing to do");
+    ds_engine_destroy(&engine);
+    ds_engine_destroy(&engine);
+}
+
+Test(pipeline, engines_are_independent)
+{
+    struct ds_engine *engines[6];
+
+    for (uint32_t i = 0; i < 6; i++)
+        engines[i] = engine_new(ds_engine_config(.topology = 1 + i % 3, .read_backend = DS_READ_NIL,
+                                                 .copy_backend = DS_COPY_NIL,
+                                                 .arena_bytes = 2 << 20));
+    for (uint32_t i = 0; i < 6; i++)
+        run_workload(engines[i], NULL);
+    for (uint32_t i = 0; i < 6; i++) {
+        check_counters(engines[i], REQUESTS);
+        ds_engine_destroy(&engines[i]);
+    }
+}
+
+/* Threads that come and go at once: the last credit is on its way when the engine is destroyed. */
+Test(pipeline, comes_and_goes_with_requests_just_done)
+{
+    for (uint32_t i = 0; i < 150 / SLOWNESS; i++) {
+        struct ds_engine *engine = engine_new(ds_engine_config(
+            .topology = DS_TOPOLOGY_DEDICATED, .pin = DS_PIN_NONE, .read_backend = DS_READ_NIL,
+            .copy_backend = DS_COPY_NIL, .arena_bytes = 2 << 20));
+        struct ds_request request = {.struct_size = sizeof(request), .fd = -1, .size = 1};
+        struct ds_queue *queue;
+
+        cr_assert_eq(ds_queue_create(engine, NULL, &queue), 0);
+        for (uint32_t k = 0; k < i % 50; k++)
+            cr_assert_eq(ds_queue_enqueue(queue, &request), 0);
+        ds_queue_submit(queue);
+        ds_queue_destroy(&queue);
+        ds_engine_destroy(&engine);
+    }
+}
+
+/* Makes an engine, a queue and a file, while call number n of the allocator fails. True: it worked
+ * without meeting that call. */
+static bool create_all(struct ds_engine_config config, struct counting *counting)
+{
+    struct ds_engine *engine = NULL;
+    struct ds_queue *queue = NULL;
+    struct ds_file *file = NULL;
+    int rc = ds_engine_create(&config, &engine);
+
+    if (rc == 0) {
+        rc = ds_queue_create(engine, NULL, &queue);
+        if (rc == 0)
+            rc = ds_file_open(engine, "/proc/self/exe", NULL, &file);
+        ds_file_close(&file);
+        ds_queue_destroy(&queue);
+    } else {
+        cr_assert_null(engine, "untouched on error");
+    }
+    ds_engine_destroy(&engine);
+    cr_assert_eq(atomic_load(&counting->live_n), 0, "call %llu: memory left behind",
+                 (unsigned long long)counting->fail_at);
+    cr_assert_eq(atomic_load(&counting->live_bytes), 0, "call %llu: freed with another size",
+                 (unsigned long long)counting->fail_at);
+    cr_assert(rc == 0 || rc == -ENOMEM, "call %llu: %d", (unsigned long long)counting->fail_at, rc);
+    cr_assert_eq(rc == 0, counting->fail_at > atomic_load(&counting->calls),
+                 "call %llu of %llu: a failed allocation went unnoticed",
+                 (unsigned long long)counting->fail_at,
+                 (unsigned long long)atomic_load(&counting->calls));
+    return rc == 0;
+}
+
+static void check_every_failure(enum ds_topology topology, enum ds_read_backend read,
+                                enum ds_copy_backend copy)
+{
+    uint64_t n = 1;
+    bool worked = false;
+
+    for (; !worked; n++) {
+        struct counting counting = {.fail_at = n};
+        struct ds_allocator table = counting_table(&counting);
+
+        cr_assert_lt(n, FAILURES_MAX);
+        worked = create_all(*ds_engine_config(.topology = topology, .read_backend = read,
+                                              .copy_backend = copy, .allocator = &table,
+                                              .arena_bytes = 2 << 20, .read_lanes = 2,
+                                              .pread_threads = 2, .chunks_max = 64),
+                            &counting);
+    }
+    cr_assert_gt(n, 10);
+}
+
+Test(pipeline, every_allocation_may_fail_nil)
+{
+    check_every_failure(DS_TOPOLOGY_MANUAL, DS_READ_NIL, DS_COPY_NIL);
+    check_every_failure(DS_TOPOLOGY_SHARED, DS_READ_NIL, DS_COPY_HOST);
+    check_every_failure(DS_TOPOLOGY_DEDICATED, DS_READ_NIL, DS_COPY_HOST);
+}
+
+Test(pipeline, every_allocation_may_fail_pread)
+{
+    check_every_failure(DS_TOPOLOGY_MANUAL, DS_READ_PREAD, DS_COPY_HOST);
+    check_every_failure(DS_TOPOLOGY_DEDICATED, DS_READ_PREAD, DS_COPY_HOST);
+}
+
+Test(pipeline, every_allocation_may_fail_auto)
+{
+    check_every_failure(DS_TOPOLOGY_SHARED, DS_READ_AUTO, DS_COPY_HOST);
+    check_every_failure(DS_TOPOLOGY_DEDICATED, DS_READ_AUTO, DS_COPY_HOST);
+}
+
+Test(pipeline, vulkan_without_a_back_end_is_refused)
+{
+    struct ds_engine *engine = NULL;
+
+    cr_assert_eq(ds_engine_create(ds_engine_config(.copy_backend = DS_COPY_VULKAN), &engine),
+                 -ENODEV);
+    cr_assert_null(engine);
+}
+
+/* Nothing is allocated while requests flow: neither from the host's table nor, on the one thread of
+ * a SHARED engine, from anywhere else. */
+struct flood {
+    struct ds_queue *queue;
+    struct counting counting;
+    uint32_t sent, done, failed;
+    _Atomic bool over;
+    uint64_t calls_before;
+    uint64_t bytes_before, bytes_after; /* allocated by this thread, ever */
+};
+
+static uint64_t thread_allocated(void)
+{
+#if HAS_JEMALLOC
+    uint64_t bytes = 0;
+    size_t size = sizeof(bytes);
+
+    cr_assert_eq(mallctl("thread.allocated", &bytes, &size, NULL, 0), 0);
+    return bytes;
+#else
+    return 0;
+#endif
+}
+
+static void flood_enqueue(struct flood *flood)
+{
+    struct ds_request request = {.struct_size = sizeof(request), .fd = -1, .size = 3000};
+
+    while (flood->sent < NIL_REQUESTS && ds_queue_enqueue(flood->queue, &request) == 0)
+        flood->sent++;
+    ds_queue_submit(flood->queue);
+}
+
+/* Runs on the engine's thread. */
+static void flood_complete(void *ctx, const struct ds_result *results, uint32_t n)
+{
+    struct flood *flood = ctx;
+
+    if (flood->done == 0) {
+        flood->bytes_before = thread_allocated();
+        flood->calls_before = atomic_load(&flood->counting.calls);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        flood->failed += results[i].status != DS_STATUS_OK;
+    flood->done += n;
+    flood_enqueue(flood);
+    if (flood->done == NIL_REQUESTS) {
+        flood->bytes_after = thread_allocated();
+        atomic_store(&flood->over, true);
+    }
+}
+
+Test(pipeline, nothing_is_allocated_while_a_million_requests_flow)
+{
+    struct flood flood = {.sent = 0};
+    struct ds_allocator table = counting_table(&flood.counting);
+    struct ds_engine *engine = engine_new(ds_engine_config(
+        .topology = DS_TOPOLOGY_SHARED, .read_backend = DS_READ_NIL, .copy_backend = DS_COPY_NIL,
+        .arena_bytes = 2 << 20, .allocator = &table));
+    uint64_t end_ns = clock_now_ns() + 50 * SECOND_NS;
+
+    cr_assert_eq(ds_queue_create(engine, ds_queue_config(.capacity = 512,
+                                                         .on_complete = flood_complete,
+                                                         .on_complete_ctx = &flood),
+                                 &flood.queue), 0);
+    flood_enqueue(&flood);
+    while (!atomic_load(&flood.over)) {
+        cr_assert_lt(clock_now_ns(), end_ns);
+        sched_yield();
+    }
+    cr_assert(flood.done == NIL_REQUESTS && flood.failed == 0);
+    cr_assert_eq(atomic_load(&flood.counting.calls), flood.calls_before, "from the host's table");
+    cr_assert_eq(flood.bytes_after, flood.bytes_before, "from malloc");
+    if (!HAS_JEMALLOC)
+        fprintf(stderr, "skipped: thread.allocated needs jemalloc, which sanitizers exclude\n");
+    ds_queue_destroy(&flood.queue);
+    ds_engine_destroy(&engine);
+    cr_assert_eq(atomic_load(&flood.counting.live_n), 0);
+}
