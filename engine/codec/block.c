@@ -222,7 +222,8 @@ static void header_write(struct lane_writer *writer, const struct dynamic_header
         uint32_t symbol = header->items[i] & 31;
         uint32_t bits = header->precode_bits[symbol];
 
-        lane_put(writer, i % GDEFLATE_LANES, words[symbol] | (uint32_t)header->items[i] >> 5 << bits,
+        lane_put(writer, i % GDEFLATE_LANES,
+                 words[symbol] | (uint32_t)header->items[i] >> 5 << bits,
                  bits + precode_extra_bits(symbol));
     }
 }
@@ -236,7 +237,7 @@ struct step {
 struct steps {
     struct step literals[SYMBOL_END_OF_BLOCK + 1];
     struct step lengths[LENGTH_SHORT_MAX + 1];
-    struct step length_long; /* without its extra bits */
+    struct step length_long;             /* without its extra bits */
     struct step distances[DIST_SYMBOLS]; /* without their extra bits */
 };
 
@@ -255,8 +256,8 @@ static void steps_make(struct steps *steps, const struct block_code *code)
                 (struct step){words[i] | extra << code->litlen_bits[i],
                               (uint32_t)code->litlen_bits[i] + length->extra_bits};
     }
-    steps->length_long = (struct step){words[SYMBOL_LAST_LENGTH],
-                                       code->litlen_bits[SYMBOL_LAST_LENGTH]};
+    steps->length_long =
+        (struct step){words[SYMBOL_LAST_LENGTH], code->litlen_bits[SYMBOL_LAST_LENGTH]};
     huffman_words(code->dist_bits, DIST_SYMBOLS, words);
     for (uint32_t i = 0; i < DIST_SYMBOLS; i++)
         steps->distances[i] = (struct step){words[i], code->dist_bits[i]};
@@ -285,7 +286,8 @@ static struct step distance_step(const struct steps *steps, uint32_t distance)
     return step;
 }
 
-/* A match's distance goes where a decoder asks for it: to the same lane, when its turn comes again. */
+/* A match's distance goes where a decoder asks for it: to the same lane, when its turn comes again.
+ */
 static void tokens_write(struct lane_writer *writer, const struct block *block,
                          const struct steps *steps)
 {

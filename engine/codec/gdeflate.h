@@ -1,4 +1,5 @@
-/* GDeflate inside the library: the tile stream and its tiles. Nothing here allocates or keeps state. */
+/* GDeflate inside the library: the tile stream and its tiles. Nothing here allocates or keeps
+ * state. */
 #ifndef ENGINE_CODEC_GDEFLATE_H
 #define ENGINE_CODEC_GDEFLATE_H
 
@@ -32,7 +33,8 @@ struct gdeflate_tile gdeflate_stream_tile(const struct gdeflate_stream *stream, 
 struct tile_decoder;
 
 /* A way of decoding the bulk of a block: whole rounds of 32 lanes. It stops at the first round that
- * it cannot take (end of block, bad symbol, too little room) and leaves it to the careful decoder. */
+ * it cannot take (end of block, bad symbol, too little room) and leaves it to the careful decoder.
+ */
 typedef enum ds_codec_error (*rounds_fn)(struct tile_decoder *decoder);
 
 /* gdeflate_rounds_for returns the code for a path, or NULL when this CPU or build lacks it. AUTO

@@ -101,8 +101,9 @@ struct round {
     uint32_t match_lanes;
     uint32_t literal_count;
     _Alignas(64) uint32_t values[GDEFLATE_LANES]; /* literal, match length or distance */
-    uint32_t literals_before[GDEFLATE_LANES]; /* how many in lower lanes; SIMD counts bits instead */
-    uint8_t literals[2 * GDEFLATE_LANES];     /* of the literal lanes, gathered, then padding */
+    uint32_t
+        literals_before[GDEFLATE_LANES];  /* how many in lower lanes; SIMD counts bits instead */
+    uint8_t literals[2 * GDEFLATE_LANES]; /* of the literal lanes, gathered, then padding */
 };
 
 /* round_emit writes a round: literals, and matches with the distances of the next round. False when
@@ -118,9 +119,9 @@ MATCH_INLINE bool round_emit(const struct round *round, const uint32_t *distance
 
     while (matches != 0) {
         uint32_t lane = (uint32_t)__builtin_ctz(matches);
-        uint32_t before = counted ? round->literals_before[lane]
-                                  : (uint32_t)__builtin_popcount(round->literal_lanes &
-                                                                 ((1u << lane) - 1));
+        uint32_t before =
+            counted ? round->literals_before[lane]
+                    : (uint32_t)__builtin_popcount(round->literal_lanes & ((1u << lane) - 1));
         uint32_t length = round->values[lane];
         uint32_t distance = distances[lane];
 

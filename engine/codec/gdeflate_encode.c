@@ -82,27 +82,34 @@ static size_t blocks_write(struct lane_writer *writer, const struct block *block
     return lane_writer_end(writer);
 }
 
-/* Small tiles: what counts is how many lanes are touched. Writes them without a dynamic block and
- * stored as well, and keeps the smallest in encoder->words. */
-static size_t small_tile_best(struct encoder *encoder, uint32_t count, const uint8_t *input,
-                              size_t bytes, size_t best)
+/* Keeps the smaller of encoder->words and encoder->other_words in words. */
+static size_t words_keep_smaller(struct encoder *encoder, size_t size, size_t other)
+{
+    if (other >= size)
+        return size;
+    memcpy(encoder->words, encoder->other_words, other);
+    return other;
+}
+
+/* Bits are not everything: lanes end in part-filled words, some 128 bytes a tile. Where that may
+ * decide it, other ways are written out as well: stored, and for small tiles without a dynamic
+ * block, whose header touches many lanes. The smallest stays in encoder->words. */
+static size_t tile_try_others(struct encoder *encoder, uint32_t count, const uint8_t *input,
+                              size_t bytes, size_t size)
 {
     struct lane_writer *writer = &encoder->writer;
     size_t other;
 
+    if (bytes > SMALL_TILE_BYTES && size <= bytes)
+        return size;
+    other = stored_tile_write(writer, input, bytes, encoder->other_words);
+    size = words_keep_smaller(encoder, size, other);
+    if (bytes > SMALL_TILE_BYTES)
+        return size;
     for (uint32_t i = 0; i < count; i++)
         block_plan(&encoder->blocks[i], false);
     other = blocks_write(writer, encoder->blocks, count, encoder->other_words);
-    if (other < best) {
-        memcpy(encoder->words, encoder->other_words, other);
-        best = other;
-    }
-    other = stored_tile_write(writer, input, bytes, encoder->other_words);
-    if (other < best) {
-        memcpy(encoder->words, encoder->other_words, other);
-        best = other;
-    }
-    return best;
+    return words_keep_smaller(encoder, size, other);
 }
 
 size_t gdeflate_tile_encode(struct encoder *encoder, int level, const uint8_t *input, size_t bytes,
@@ -122,8 +129,8 @@ size_t gdeflate_tile_encode(struct encoder *encoder, int level, const uint8_t *i
         size = stored_tile_write(&encoder->writer, input, bytes, encoder->words);
     else
         size = blocks_write(&encoder->writer, encoder->blocks, count, encoder->words);
-    if (count != 0 && bytes <= SMALL_TILE_BYTES)
-        size = small_tile_best(encoder, count, input, bytes, size);
+    if (count != 0)
+        size = tile_try_others(encoder, count, input, bytes, size);
     DS_ASSERT(size <= gdeflate_tile_bound(bytes));
     for (size_t i = 0; i < size / 4; i++)
         store_le32(packed + 4 * i, encoder->words[i]);

@@ -8,13 +8,15 @@ enum {
     GDEFLATE_LEVEL_STORED = 0,
     GDEFLATE_LEVEL_MAX = 12,
     /* The largest packed tile. A lane takes one word before its first bit and at most one more than
-     * it fills: 2 * 32 words beyond the bits. Stored, 65,536 bytes are two blocks of 19 bits + data. */
+     * it fills: 2 * 32 words beyond the bits. Stored, 65,536 bytes are two blocks of 19 bits +
+     * data. */
     GDEFLATE_TILE_PACKED_MAX = GDEFLATE_TILE_BYTES + 2 * 4 * GDEFLATE_LANES + 8,
 };
 
 struct encoder;
 
-/* encoder_bytes is the memory that an encoder needs; align it to CACHE_LINE. No need to clear it. */
+/* encoder_bytes is the memory that an encoder needs; align it to CACHE_LINE. No need to clear it.
+ */
 size_t encoder_bytes(void);
 
 /* gdeflate_tile_encode packs 1..65536 bytes at level 0..12 into packed, which has room for

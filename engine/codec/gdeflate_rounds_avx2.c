@@ -11,7 +11,8 @@
 
 enum { QUARTERS = 4, QUARTER_LANES = 8 };
 
-/* 8 lanes. The next 32 bits of a lane are in low; high holds the spare - 0..31 - bits after them. */
+/* 8 lanes. The next 32 bits of a lane are in low; high holds the spare - 0..31 - bits after them.
+ */
 struct quarter {
     __m256i low;
     __m256i high;
@@ -57,8 +58,8 @@ INLINE __m256i values_of(__m256i entries, __m256i low)
     __m256i bits = _mm256_and_si256(entries, _mm256_set1_epi32(31));
     __m256i code_bits = _mm256_and_si256(_mm256_srli_epi32(entries, 5), _mm256_set1_epi32(15));
     __m256i unused = _mm256_sub_epi32(_mm256_set1_epi32(32), bits);
-    __m256i extra = _mm256_srlv_epi32(_mm256_sllv_epi32(low, unused),
-                                      _mm256_add_epi32(unused, code_bits));
+    __m256i extra =
+        _mm256_srlv_epi32(_mm256_sllv_epi32(low, unused), _mm256_add_epi32(unused, code_bits));
 
     return _mm256_add_epi32(_mm256_srli_epi32(entries, ENTRY_BASE_SHIFT), extra);
 }
@@ -78,13 +79,12 @@ INLINE struct decoded quarter_decode(const uint32_t *table, struct quarter quart
 {
     const __m256i litlen_mask = _mm256_set1_epi32((1 << LITLEN_TABLE_BITS) - 1);
     const __m256i dist_mask = _mm256_set1_epi32((1 << DIST_TABLE_BITS) - 1);
-    __m256i index = _mm256_and_si256(quarter.low,
-                                     _mm256_blendv_epi8(litlen_mask, dist_mask, owing));
+    __m256i index =
+        _mm256_and_si256(quarter.low, _mm256_blendv_epi8(litlen_mask, dist_mask, owing));
     struct decoded decoded;
     __m256i sub;
 
-    index = _mm256_add_epi32(index,
-                             _mm256_and_si256(owing, _mm256_set1_epi32(DIST_TABLE_AT)));
+    index = _mm256_add_epi32(index, _mm256_and_si256(owing, _mm256_set1_epi32(DIST_TABLE_AT)));
     decoded.entries = _mm256_i32gather_epi32((const int *)table, index, 4);
     decoded.values = values_of(decoded.entries, quarter.low);
     sub = kind_lanes(decoded.entries, ENTRY_SUB);
@@ -145,8 +145,8 @@ INLINE void literals_store(struct round *round, const struct decoded *decoded)
 
     for (uint32_t i = 0; i < QUARTERS; i++) {
         __m256i bytes = _mm256_and_si256(decoded[i].values, _mm256_set1_epi32(0xff));
-        __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(bytes),
-                                         _mm256_extracti128_si256(bytes, 1));
+        __m128i words =
+            _mm_packus_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
         uint64_t eight = (uint64_t)_mm_cvtsi128_si64(_mm_packus_epi16(words, words));
         uint32_t mask = round->literal_lanes >> (QUARTER_LANES * i) & 0xff;
 
@@ -180,8 +180,8 @@ TARGET enum ds_codec_error rounds_avx2(struct tile_decoder *decoder)
         quarters[i] = quarter_load(decoder, QUARTER_LANES * i);
         owing[i] = _mm256_setzero_si256();
     }
-    while (decoder->out <= limit && (decoder->next <= decoder->read_limit ||
-                                     decoder_use_tail(decoder))) {
+    while (decoder->out <= limit &&
+           (decoder->next <= decoder->read_limit || decoder_use_tail(decoder))) {
         struct round *fresh = &rounds[now ^ 1];
         const uint8_t *next = decoder->next;
 

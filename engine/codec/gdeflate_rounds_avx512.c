@@ -6,11 +6,13 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,"  \
-                                     "avx2,bmi,bmi2,popcnt")))
+#define TARGET                                                                                     \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,"             \
+                          "avx2,bmi,bmi2,popcnt")))
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
-/* 16 lanes. The next 32 bits of a lane are in low; high holds the spare - 0..31 - bits after them. */
+/* 16 lanes. The next 32 bits of a lane are in low; high holds the spare - 0..31 - bits after them.
+ */
 struct half {
     __m512i low;
     __m512i high;
@@ -24,7 +26,8 @@ struct decoded {
 
 INLINE struct half half_load(const struct tile_decoder *decoder, uint32_t lane)
 {
-    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
     __m512i first = _mm512_loadu_si512(decoder->bits + lane);
     __m512i second = _mm512_loadu_si512(decoder->bits + lane + 8);
@@ -41,11 +44,11 @@ INLINE void half_store(struct tile_decoder *decoder, uint32_t lane, struct half 
     const __m512i first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     const __m512i second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
 
-    _mm512_storeu_si512(decoder->bits + lane, _mm512_permutex2var_epi32(half.low, first, half.high));
+    _mm512_storeu_si512(decoder->bits + lane,
+                        _mm512_permutex2var_epi32(half.low, first, half.high));
     _mm512_storeu_si512(decoder->bits + lane + 8,
                         _mm512_permutex2var_epi32(half.low, second, half.high));
-    _mm512_storeu_si512(decoder->held + lane,
-                        _mm512_add_epi32(half.spare, _mm512_set1_epi32(32)));
+    _mm512_storeu_si512(decoder->held + lane, _mm512_add_epi32(half.spare, _mm512_set1_epi32(32)));
 }
 
 /* entry_value for 16 lanes. Shift counts of 32 give 0, as the formula needs. */
@@ -54,8 +57,8 @@ INLINE __m512i values_of(__m512i entries, __m512i low)
     __m512i bits = _mm512_and_si512(entries, _mm512_set1_epi32(31));
     __m512i code_bits = _mm512_and_si512(_mm512_srli_epi32(entries, 5), _mm512_set1_epi32(15));
     __m512i unused = _mm512_sub_epi32(_mm512_set1_epi32(32), bits);
-    __m512i extra = _mm512_srlv_epi32(_mm512_sllv_epi32(low, unused),
-                                      _mm512_add_epi32(unused, code_bits));
+    __m512i extra =
+        _mm512_srlv_epi32(_mm512_sllv_epi32(low, unused), _mm512_add_epi32(unused, code_bits));
 
     return _mm512_add_epi32(_mm512_srli_epi32(entries, ENTRY_BASE_SHIFT), extra);
 }
@@ -64,8 +67,8 @@ INLINE struct decoded half_decode(const uint32_t *table, struct half half, __mma
 {
     const __m512i litlen_mask = _mm512_set1_epi32((1 << LITLEN_TABLE_BITS) - 1);
     const __m512i dist_mask = _mm512_set1_epi32((1 << DIST_TABLE_BITS) - 1);
-    __m512i index = _mm512_and_si512(half.low,
-                                     _mm512_mask_mov_epi32(litlen_mask, owing, dist_mask));
+    __m512i index =
+        _mm512_and_si512(half.low, _mm512_mask_mov_epi32(litlen_mask, owing, dist_mask));
     struct decoded decoded;
     __mmask16 sub;
 
@@ -74,8 +77,8 @@ INLINE struct decoded half_decode(const uint32_t *table, struct half half, __mma
     decoded.values = values_of(decoded.entries, half.low);
     sub = _mm512_test_epi32_mask(decoded.entries, _mm512_set1_epi32(ENTRY_SUB));
     if (sub != 0) {
-        decoded.entries = _mm512_mask_i32gather_epi32(decoded.entries, sub, decoded.values, table,
-                                                      4);
+        decoded.entries =
+            _mm512_mask_i32gather_epi32(decoded.entries, sub, decoded.values, table, 4);
         decoded.values = values_of(decoded.entries, half.low);
     }
     return decoded;
@@ -111,8 +114,8 @@ INLINE uint32_t lanes_with(struct decoded first, struct decoded second, int kind
 
 INLINE void round_store(struct round *round, struct decoded first, struct decoded second)
 {
-    __m256i bytes = _mm256_set_m128i(_mm512_cvtepi32_epi8(second.values),
-                                     _mm512_cvtepi32_epi8(first.values));
+    __m256i bytes =
+        _mm256_set_m128i(_mm512_cvtepi32_epi8(second.values), _mm512_cvtepi32_epi8(first.values));
 
     round->literal_lanes = lanes_with(first, second, ENTRY_LITERAL);
     round->match_lanes = lanes_with(first, second, ENTRY_LENGTH);
@@ -132,8 +135,8 @@ TARGET enum ds_codec_error rounds_avx512(struct tile_decoder *decoder)
     uint32_t now = 0;
 
     memset(rounds, 0, sizeof(rounds));
-    while (decoder->out <= limit && (decoder->next <= decoder->read_limit ||
-                                     decoder_use_tail(decoder))) {
+    while (decoder->out <= limit &&
+           (decoder->next <= decoder->read_limit || decoder_use_tail(decoder))) {
         const struct round *waiting = &rounds[now];
         struct round *fresh = &rounds[now ^ 1];
         const uint8_t *next = decoder->next;

@@ -55,8 +55,8 @@ enum ds_codec_error rounds_scalar(struct tile_decoder *decoder)
     memcpy(lanes[0].bits, decoder->bits, sizeof(lanes[0].bits));
     memcpy(lanes[0].held, decoder->held, sizeof(lanes[0].held));
     memset(&rounds[0], 0, sizeof(rounds[0]));
-    while (decoder->out <= limit && (decoder->next <= decoder->read_limit ||
-                                     decoder_use_tail(decoder))) {
+    while (decoder->out <= limit &&
+           (decoder->next <= decoder->read_limit || decoder_use_tail(decoder))) {
         const uint8_t *next = decoder->next;
         struct round *waiting = &rounds[now];
         struct round *fresh = &rounds[now ^ 1];

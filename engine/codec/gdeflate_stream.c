@@ -74,8 +74,8 @@ enum ds_codec_error gdeflate_stream_parse(struct gdeflate_stream *stream, const 
     stream->table = bytes + GDEFLATE_HEADER_BYTES;
     stream->tiles = bytes + table_end;
     stream->last_tile_bytes = last_bytes != 0 ? last_bytes : GDEFLATE_TILE_BYTES;
-    stream->content_bytes = (uint64_t)(stream->tile_count - 1) * GDEFLATE_TILE_BYTES +
-                            stream->last_tile_bytes;
+    stream->content_bytes =
+        (uint64_t)(stream->tile_count - 1) * GDEFLATE_TILE_BYTES + stream->last_tile_bytes;
     error = table_check(stream, input_bytes - table_end);
     if (error != DS_CODEC_ERROR_NONE)
         return error;

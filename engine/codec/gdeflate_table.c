@@ -1,15 +1,16 @@
 /* Builds decode tables from code lengths.
  *
  * Stream bits come with the first bit of a code word lowest, so a table index is a code word read
- * backwards. Words are placed in order of length while the table grows: with words of length n placed
- * it has 2^n entries, and going to n + 1 doubles it by one copy instead of many strided stores. */
+ * backwards. Words are placed in order of length while the table grows: with words of length n
+ * placed it has 2^n entries, and going to n + 1 doubles it by one copy instead of many strided
+ * stores. */
 #include "engine/codec/gdeflate_table.h"
 
 struct code {
-    uint32_t *table;      /* the shared array */
-    uint32_t at;          /* where this code's main table begins */
+    uint32_t *table; /* the shared array */
+    uint32_t at;     /* where this code's main table begins */
     uint32_t main_bits;
-    uint32_t end;         /* first entry past this code's part */
+    uint32_t end; /* first entry past this code's part */
     uint32_t symbols;
     const uint8_t *lengths;
     uint16_t count[CODE_BITS_MAX + 1];
@@ -17,8 +18,8 @@ struct code {
 };
 
 #define LENGTH_TEMPLATE(base, extra) ((uint32_t)(base) << ENTRY_BASE_SHIFT | ENTRY_LENGTH | (extra))
-#define DIST_TEMPLATE(base, extra) ((uint32_t)(base) << ENTRY_BASE_SHIFT | (extra))
-#define STOP_TEMPLATE(symbol) ((uint32_t)(symbol) << ENTRY_BASE_SHIFT | ENTRY_STOP)
+#define DIST_TEMPLATE(base, extra)   ((uint32_t)(base) << ENTRY_BASE_SHIFT | (extra))
+#define STOP_TEMPLATE(symbol)        ((uint32_t)(symbol) << ENTRY_BASE_SHIFT | ENTRY_STOP)
 
 static uint32_t litlen_template(uint32_t symbol)
 {
@@ -164,8 +165,12 @@ static enum ds_codec_error code_build(struct code *code, uint32_t (*template)(ui
 
 enum ds_codec_error litlen_table_build(uint32_t *table, const uint8_t *lengths, uint32_t symbols)
 {
-    struct code code = {.table = table, .at = 0, .main_bits = LITLEN_TABLE_BITS,
-                        .end = LITLEN_TABLE_ENTRIES, .symbols = symbols, .lengths = lengths};
+    struct code code = {.table = table,
+                        .at = 0,
+                        .main_bits = LITLEN_TABLE_BITS,
+                        .end = LITLEN_TABLE_ENTRIES,
+                        .symbols = symbols,
+                        .lengths = lengths};
 
     DS_ASSERT(symbols <= LITLEN_SYMBOLS);
     if (lengths[SYMBOL_END_OF_BLOCK] == 0)
@@ -175,8 +180,12 @@ enum ds_codec_error litlen_table_build(uint32_t *table, const uint8_t *lengths, 
 
 enum ds_codec_error dist_table_build(uint32_t *table, const uint8_t *lengths, uint32_t symbols)
 {
-    struct code code = {.table = table, .at = DIST_TABLE_AT, .main_bits = DIST_TABLE_BITS,
-                        .end = CODE_TABLE_ENTRIES, .symbols = symbols, .lengths = lengths};
+    struct code code = {.table = table,
+                        .at = DIST_TABLE_AT,
+                        .main_bits = DIST_TABLE_BITS,
+                        .end = CODE_TABLE_ENTRIES,
+                        .symbols = symbols,
+                        .lengths = lengths};
     enum ds_codec_error error;
 
     DS_ASSERT(symbols <= DIST_SYMBOLS);
@@ -196,8 +205,11 @@ static uint32_t precode_template(uint32_t symbol)
 
 enum ds_codec_error precode_table_build(uint32_t *table, const uint8_t *lengths)
 {
-    struct code code = {.table = table, .at = 0, .main_bits = PRECODE_BITS_MAX,
-                        .end = 1u << PRECODE_BITS_MAX, .symbols = PRECODE_SYMBOLS,
+    struct code code = {.table = table,
+                        .at = 0,
+                        .main_bits = PRECODE_BITS_MAX,
+                        .end = 1u << PRECODE_BITS_MAX,
+                        .symbols = PRECODE_SYMBOLS,
                         .lengths = lengths};
 
     return code_build(&code, precode_template);

@@ -59,8 +59,8 @@ static inline uint32_t code_lookup(const uint32_t *table, uint32_t at, uint32_t 
 }
 
 /* litlen_table_build and dist_table_build fill their part of table[CODE_TABLE_ENTRIES] from code
- * lengths 0..15. Beyond complete codes they take one code word of length 1 (it answers to both bits)
- * and, for distances, no code word at all (every entry is then a STOP). */
+ * lengths 0..15. Beyond complete codes they take one code word of length 1 (it answers to both
+ * bits) and, for distances, no code word at all (every entry is then a STOP). */
 enum ds_codec_error litlen_table_build(uint32_t *table, const uint8_t *lengths, uint32_t symbols);
 enum ds_codec_error dist_table_build(uint32_t *table, const uint8_t *lengths, uint32_t symbols);
 

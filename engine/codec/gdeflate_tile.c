@@ -295,7 +295,8 @@ static enum ds_codec_error symbol_decode(struct tile_decoder *decoder, uint32_t 
     return *ended ? DS_CODEC_ERROR_NONE : DS_CODEC_ERROR_SYMBOL;
 }
 
-/* After the end-of-block symbol: its lane first, then the 31 that follow, each pays what it owes. */
+/* After the end-of-block symbol: its lane first, then the 31 that follow, each pays what it owes.
+ */
 static enum ds_codec_error block_drain(struct tile_decoder *decoder, uint32_t lane)
 {
     for (uint32_t i = 0; i < GDEFLATE_LANES; i++, lane = (lane + 1) % GDEFLATE_LANES) {

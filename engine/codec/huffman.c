@@ -66,8 +66,8 @@ static void depths_count(const uint32_t *keys, uint32_t n, uint32_t bits_max, ui
         at_depth[min_u32(depth[leaf_parent[i]] + 1u, bits_max)]++;
 }
 
-/* Clipping over-subscribed the code. Each step turns a leaf above the limit into a pair and moves one
- * leaf from the limit into it, which frees one unit of code space. */
+/* Clipping over-subscribed the code. Each step turns a leaf above the limit into a pair and moves
+ * one leaf from the limit into it, which frees one unit of code space. */
 static void depths_repair(uint32_t *at_depth, uint32_t bits_max)
 {
     uint32_t used = 0;

@@ -9,10 +9,10 @@
 #include "engine/codec/gdeflate_format.h"
 
 struct lane {
-    uint64_t bits;    /* the word being filled, and what runs over */
-    uint32_t filled;  /* 1..32; a full word is stored when the next bit comes */
-    uint32_t here;    /* place of the word being filled */
-    uint32_t next;    /* place of the lane's next word */
+    uint64_t bits;   /* the word being filled, and what runs over */
+    uint32_t filled; /* 1..32; a full word is stored when the next bit comes */
+    uint32_t here;   /* place of the word being filled */
+    uint32_t next;   /* place of the lane's next word */
 };
 
 struct lane_writer {

@@ -1,4 +1,5 @@
-/* Hash chains: finds a match by walking earlier positions with the same four bytes, newest first. */
+/* Hash chains: finds a match by walking earlier positions with the same four bytes, newest first.
+ */
 #ifndef ENGINE_CODEC_MATCH_CHAIN_H
 #define ENGINE_CODEC_MATCH_CHAIN_H
 
@@ -48,8 +49,8 @@ static inline void chain_skip(struct match_chain *chain, const uint8_t *input, u
         chain_insert(chain, input, at, &three);
 }
 
-/* chain_find makes `at` known and returns the longest match there that is longer than `best`, if any.
- * It looks at no more than `depth` older positions and stops at a match of `nice` bytes. */
+/* chain_find makes `at` known and returns the longest match there that is longer than `best`, if
+ * any. It looks at no more than `depth` older positions and stops at a match of `nice` bytes. */
 static inline struct match chain_find(struct match_chain *chain, const uint8_t *input, uint32_t at,
                                       uint32_t bytes, uint32_t best, uint32_t depth, uint32_t nice)
 {

@@ -1,6 +1,6 @@
-/* Binary trees: finds, for each length, the nearest match there is. Positions with the same four bytes
- * form a search tree ordered by the bytes that follow; inserting a position walks down its tree past
- * just those that agree with it the longest, and makes it the new root. */
+/* Binary trees: finds, for each length, the nearest match there is. Positions with the same four
+ * bytes form a search tree ordered by the bytes that follow; inserting a position walks down its
+ * tree past just those that agree with it the longest, and makes it the new root. */
 #ifndef ENGINE_CODEC_MATCH_TREE_H
 #define ENGINE_CODEC_MATCH_TREE_H
 
@@ -11,7 +11,7 @@ enum { TREE_HASH3_BITS = 15, TREE_HASH4_BITS = 16, TREE_THREE_DEPTH = 6 };
 struct match_tree {
     uint16_t head3[1 << TREE_HASH3_BITS];
     uint16_t head4[1 << TREE_HASH4_BITS];
-    uint16_t older3[GDEFLATE_TILE_BYTES]; /* with the same hash of three bytes */
+    uint16_t older3[GDEFLATE_TILE_BYTES];      /* with the same hash of three bytes */
     uint16_t children[GDEFLATE_TILE_BYTES][2]; /* less, greater */
 };
 

@@ -3,9 +3,9 @@
 
 enum { SHORT_MATCH_BITS = 8 };
 
-/* A three-byte match pays while it costs less than three literals. Literals are priced by the entropy
- * of a sample of the tile, the match at nine bits and the extra bits of its distance. Returns the
- * largest distance that pays. */
+/* A three-byte match pays while it costs less than three literals. Literals are priced by the
+ * entropy of a sample of the tile, the match at nine bits and the extra bits of its distance.
+ * Returns the largest distance that pays. */
 static uint32_t short_match_reach(const uint8_t *input, size_t bytes)
 {
     uint32_t counts[SYMBOL_END_OF_BLOCK] = {0};

@@ -39,8 +39,8 @@ size_t parse_lazy(struct match_chain *chain, const struct effort *effort, const 
                   size_t bytes, lz_token *tokens);
 
 /* parse_optimal fills blocks[SPLIT_PARTS_MAX] with planned blocks, whose tokens stay in `optimal`;
- * returns their number. It looks for the cheapest way through all matches, where the cost of a symbol
- * is what the codes of the pass before would need for it. */
+ * returns their number. It looks for the cheapest way through all matches, where the cost of a
+ * symbol is what the codes of the pass before would need for it. */
 uint32_t parse_optimal(struct optimal *optimal, const struct effort *effort, const uint8_t *input,
                        size_t bytes, struct block *blocks);
 

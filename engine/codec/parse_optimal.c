@@ -2,14 +2,15 @@
  * searched backwards through them, several times, with costs from the codes of the time before. */
 #include "engine/codec/parse.h"
 
-/* A cost carries in its low bits the length that it was reached by, counted down: so the cheapest step
- * is a plain minimum, which compilers turn into SIMD, and of equal ones the longest wins. A tile of
- * 65,536 literals of 15 bits stays below 2^31. */
+/* A cost carries in its low bits the length that it was reached by, counted down: so the cheapest
+ * step is a plain minimum, which compilers turn into SIMD, and of equal ones the longest wins. A
+ * tile of 65,536 literals of 15 bits stays below 2^31. */
 enum {
     LENGTH_BITS = 9,
     LENGTH_MASK = (1 << LENGTH_BITS) - 1,
     COST_BIT = 1 << LENGTH_BITS,
-    /* A symbol that the last pass did not use may still be worth using: about a rare one's price. */
+    /* A symbol that the last pass did not use may still be worth using: about a rare one's price.
+     */
     UNUSED_LITLEN_BITS = 13,
     UNUSED_DIST_BITS = 10,
     SMALL_BLOCK_BYTES = 2048,
@@ -39,8 +40,8 @@ static uint32_t matches_prune(struct match *found, uint32_t n, uint32_t kept_max
     return kept;
 }
 
-static void matches_find(struct optimal *optimal, const struct effort *effort,
-                         const uint8_t *input, uint32_t bytes)
+static void matches_find(struct optimal *optimal, const struct effort *effort, const uint8_t *input,
+                         uint32_t bytes)
 {
     uint32_t count = 0, at = 0;
 
@@ -113,8 +114,8 @@ static void costs_from_code(struct costs *costs, const struct block_code *code)
     }
     costs->length_long = symbol_cost(code->litlen_bits[SYMBOL_LAST_LENGTH], UNUSED_LITLEN_BITS, 16);
     for (uint32_t i = 0; i < DIST_SYMBOLS; i++)
-        costs->distance[i] = symbol_cost(code->dist_bits[i], UNUSED_DIST_BITS,
-                                         dist_codes[i].extra_bits);
+        costs->distance[i] =
+            symbol_cost(code->dist_bits[i], UNUSED_DIST_BITS, dist_codes[i].extra_bits);
 }
 
 /* The cheapest step at `at` in a block that ends at `end`; the costs of all later positions are
@@ -195,8 +196,8 @@ static void block_improve(struct optimal *optimal, const struct effort *effort,
 
         block_code_expect(&code, block, fixed && pass == 0);
         costs_from_code(&costs, &code);
-        again.token_count = range_parse(optimal, &costs, input, begin,
-                                        begin + (uint32_t)block->bytes, tokens);
+        again.token_count =
+            range_parse(optimal, &costs, input, begin, begin + (uint32_t)block->bytes, tokens);
         again.tokens = tokens;
         block_plan(&again, true);
         if (again.bits >= block->bits) {

@@ -1,5 +1,5 @@
-/* Block splitting, bottom up: begin with small parts and merge neighbours for as long as one block is
- * estimated to be smaller than two. The estimate is the entropy of the symbols plus a header. */
+/* Block splitting, bottom up: begin with small parts and merge neighbours for as long as one block
+ * is estimated to be smaller than two. The estimate is the entropy of the symbols plus a header. */
 #include "engine/codec/split.h"
 
 /* A symbol in use costs about this much in a dynamic header, and a header this much at least. */

@@ -79,8 +79,9 @@ struct ds_codec_report {
 
 struct ds_codec_config {
     uint32_t struct_size;
-    uint32_t path;    /* enum ds_codec_path, GDEFLATE only */
-    uint32_t threads; /* that share the tiles of one call, the caller included. 0 = 1. Range 1..64 */
+    uint32_t path; /* enum ds_codec_path, GDEFLATE only */
+    uint32_t
+        threads; /* that share the tiles of one call, the caller included. 0 = 1. Range 1..64 */
     uint32_t reserved;
     const struct ds_allocator *allocator; /* NULL = malloc; copied */
     ds_log_fn log;                        /* NULL = silent */
@@ -115,13 +116,12 @@ DS_API int ds_codec_content_size(const struct ds_codec *codec, const void *sourc
                                  size_t source_bytes, uint64_t *bytes);
 
 /* ds_codec_decompress decodes source into exactly dst_bytes bytes at dst. It writes nothing outside
- * dst, reads nothing outside source, and allocates nothing (ZSTD: libzstd's context is made by
- * ds_codec_create). Bytes after a GDeflate stream's last tile are ignored: they are file padding.
- * Source and dst must not overlap; neither needs an alignment. report may be NULL.
- *   -EBADMSG  the data is damaged, or its size is not dst_bytes; *report says why. dst is undefined
- *   -EINVAL   a NULL pointer with a non-zero size
- * Any byte string is safe to pass.
- * Thread-safety: one call at a time per codec. */
+ * dst, reads nothing outside source, and allocates nothing (ZSTD: libzstd has its context from
+ * ds_codec_create, but may ask malloc for more). Bytes after a GDeflate stream's last tile are
+ * ignored: they are file padding. Source and dst must not overlap; neither needs an alignment.
+ * report may be NULL. -EBADMSG  the data is damaged, or its size is not dst_bytes; *report says
+ * why. dst is undefined -EINVAL   a NULL pointer with a non-zero size Any byte string is safe to
+ * pass. Thread-safety: one call at a time per codec. */
 DS_API int ds_codec_decompress(struct ds_codec *codec, const void *source, size_t source_bytes,
                                void *dst, size_t dst_bytes, struct ds_codec_report *report);
 
@@ -130,14 +130,13 @@ DS_API int ds_codec_decompress(struct ds_codec *codec, const void *source, size_
 DS_API size_t ds_codec_compress_bound(const struct ds_codec *codec, size_t bytes);
 
 /* ds_codec_compress packs source into dst and sets *packed_bytes. Levels: GDEFLATE 0 (stored) and
- * 1..12 (DirectStorage calls 1 FASTEST, 9 DEFAULT, 12 BEST_RATIO); ZSTD 1..22; LZ4 1 (fast) and 2..12
- * (high compression). The output does not depend on the number of threads. The first call allocates
- * the workspace; the codec keeps it.
- *   -EINVAL   level out of range; source_bytes is 0 or over the format's limit (GDEFLATE:
- *             65535 tiles of 64 KiB)
- *   -ENOSPC   dst_bytes is too small; dst_bytes >= ds_codec_compress_bound never is
- *   -ENOMEM   no memory for the workspace
- * Thread-safety: one call at a time per codec. */
+ * 1..12 (DirectStorage calls 1 FASTEST, 9 DEFAULT, 12 BEST_RATIO); ZSTD 1..22; LZ4 1 (fast)
+ * and 2..12 (high compression). The output does not depend on the number of threads. The first call
+ * allocates the workspace; the codec keeps it. -EINVAL   level out of range; source_bytes is 0 or
+ * over the format's limit (GDEFLATE: 65535 tiles of 64 KiB) -ENOSPC   dst_bytes is too small;
+ * dst_bytes >= ds_codec_compress_bound never is -EFBIG    GDEFLATE: tiles that do not shrink would
+ * begin beyond 4 GiB -ENOMEM   no memory for the workspace Thread-safety: one call at a time per
+ * codec. */
 DS_API int ds_codec_compress(struct ds_codec *codec, int level, const void *source,
                              size_t source_bytes, void *dst, size_t dst_bytes,
                              size_t *packed_bytes);
@@ -153,10 +152,8 @@ enum ds_codec_transform {
 };
 
 /* ds_codec_unshuffle puts the fields of BC blocks back in place; ds_codec_shuffle is its inverse.
- * Any number of bytes: what does not fill a whole group of blocks is copied as it is. Source and dst
- * must not overlap.
- *   -EINVAL   unknown transform
- * Thread-safety: any thread. */
+ * Any number of bytes: what does not fill a whole group of blocks is copied as it is. Source and
+ * dst must not overlap. -EINVAL   unknown transform Thread-safety: any thread. */
 DS_API int ds_codec_unshuffle(enum ds_codec_transform transform, const void *source, void *dst,
                               size_t bytes);
 DS_API int ds_codec_shuffle(enum ds_codec_transform transform, const void *source, void *dst,

@@ -1,0 +1,26 @@
+/* The command line of dspack. */
+#ifndef DSPACK_OPTIONS_H
+#define DSPACK_OPTIONS_H
+
+#include <ds/codec.h>
+
+struct options {
+    bool encode;
+    enum ds_codec_format format;
+    const char *format_name;
+    enum ds_codec_path path;
+    enum ds_codec_transform transform;
+    uint32_t threads;
+    int level;
+    uint64_t size; /* of the content, for formats that do not record it; 0 = not given */
+    const char *input;
+    const char *output;
+};
+
+enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_BAD };
+
+/* options_parse fills *options. BAD: one line on stderr said why. DONE: --help or --version was
+ * asked for and answered. */
+enum options_result options_parse(struct options *options, int argc, char **argv);
+
+#endif
