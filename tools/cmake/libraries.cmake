@@ -42,6 +42,7 @@ if(DS_BUILD_STATIC)
   target_link_libraries(ds_runtime_static INTERFACE
     $<BUILD_INTERFACE:ds_options>
     $<BUILD_INTERFACE:PkgConfig::URING> $<INSTALL_INTERFACE:uring>
+    $<BUILD_INTERFACE:${ds_codec_libraries}> $<INSTALL_INTERFACE:${ds_codec_names}>
     Threads::Threads ${CMAKE_DL_LIBS})
   ds_public_target(ds_runtime_static static)
 endif()
@@ -53,8 +54,8 @@ if(DS_BUILD_SHARED)
     LINKER_LANGUAGE C VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
     LINK_DEPENDS ${symbol_map})
   target_link_libraries(ds_runtime PRIVATE
-    $<BUILD_INTERFACE:ds_options> $<BUILD_INTERFACE:PkgConfig::URING> Threads::Threads
-    ${CMAKE_DL_LIBS})
+    $<BUILD_INTERFACE:ds_options> $<BUILD_INTERFACE:PkgConfig::URING>
+    $<BUILD_INTERFACE:${ds_codec_libraries}> Threads::Threads ${CMAKE_DL_LIBS})
   target_link_options(ds_runtime PRIVATE LINKER:--version-script=${symbol_map}
     LINKER:--as-needed)
   if(NOT DS_SANITIZE)
@@ -105,13 +106,15 @@ function(ds_write_pc pc_name pc_requires pc_libs)
     DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endfunction()
 
+string(REPLACE ";" " " pc_packages "liburing;${ds_codec_packages}")
+string(STRIP "${pc_packages}" pc_packages)
 set(pc_shared_libs "Libs: -L\${libdir} -lds_runtime\nLibs.private: ${pc_system_libs}")
 set(pc_static_libs "Libs: -L\${libdir} -lds_runtime_static ${pc_system_libs}")
 if(DS_BUILD_SHARED)
-  ds_write_pc(ds-runtime "Requires.private: liburing" "${pc_shared_libs}")
+  ds_write_pc(ds-runtime "Requires.private: ${pc_packages}" "${pc_shared_libs}")
 else()
-  ds_write_pc(ds-runtime "Requires: liburing" "${pc_static_libs}")
+  ds_write_pc(ds-runtime "Requires: ${pc_packages}" "${pc_static_libs}")
 endif()
 if(DS_BUILD_STATIC)
-  ds_write_pc(ds-runtime-static "Requires: liburing" "${pc_static_libs}")
+  ds_write_pc(ds-runtime-static "Requires: ${pc_packages}" "${pc_static_libs}")
 endif()
