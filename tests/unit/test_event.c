@@ -11,7 +11,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#if defined(DS_TSAN) || defined(__SANITIZE_ADDRESS__)
 #define HANDOVERS 20000
+#else
+#define HANDOVERS 100000
+#endif
 #define MS 1000000u
 
 Test(event, a_wait_ends_when_time_is_up)

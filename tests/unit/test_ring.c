@@ -87,6 +87,44 @@ Test(ring, batches_keep_the_order_round_the_end)
     ring_close(&ring, &host);
 }
 
+/* Positions count modulo 2^32: a ring does not notice when they wrap. */
+static void set_position(struct ring *ring, uint32_t position)
+{
+    ring->ck.p_head = position;
+    ring->ck.p_tail = position;
+    ring->ck.c_head = position;
+}
+
+Test(ring, positions_wrap_at_2_to_the_32)
+{
+    struct ring ring;
+    void *in[3], *out[7];
+    uintptr_t pushed = 0, popped = 0;
+
+    cr_assert_eq(ring_open(&ring, &host, 7), 0);
+    set_position(&ring, UINT32_MAX - 20);
+    for (uint32_t round = 0; round < 30; round++) {
+        for (uint32_t i = 0; i < 3; i++)
+            in[i] = tag(++pushed);
+        ring_push_n_sp(&ring, in, 3);
+        cr_assert(ring_push_sp(&ring, tag(++pushed)));
+        cr_assert_eq(ring_count(&ring), 4);
+        cr_assert(ring_pop_mc(&ring, &out[0]));
+        cr_assert_eq(out[0], tag(++popped));
+        cr_assert_eq(ring_pop_n_sc(&ring, out, 7), 3);
+        for (uint32_t i = 0; i < 3; i++)
+            cr_assert_eq(out[i], tag(++popped));
+    }
+    set_position(&ring, UINT32_MAX - 3); /* full across the wrap */
+    for (uintptr_t n = 1; n <= 7; n++)
+        cr_assert(ring_push_sp(&ring, tag(n)));
+    cr_assert_not(ring_push_sp(&ring, tag(8)));
+    cr_assert_eq(ring_count(&ring), 7);
+    cr_assert_eq(ring_pop_n_sc(&ring, out, 7), 7);
+    cr_assert_eq(out[6], tag(7));
+    ring_close(&ring, &host);
+}
+
 Test(ring, a_batch_that_does_not_fit_is_a_bug, .signal = SIGABRT)
 {
     struct ring ring;
