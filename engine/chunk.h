@@ -16,7 +16,10 @@ enum chunk_kind {
     CHUNK_READ,         /* disk -> memory (-> destination) */
     CHUNK_DOWNLOAD,     /* first lap of a write from a GPU buffer: buffer -> staging */
     CHUNK_WRITE,        /* memory -> disk */
+    CHUNK_MEMORY,       /* caller's memory -> destination; becomes READ once it is in staging */
+    CHUNK_FLUSH,        /* fdatasync */
     CHUNK_SIGNAL,       /* no data: a semaphore signal in its place in the order */
+    CHUNK_NOTICE,       /* no data: a notification of the host's, likewise */
 };
 
 enum chunk_state {
@@ -45,7 +48,8 @@ struct chunk {
     uint8_t state;            /* enum chunk_state */
     uint8_t kind;             /* enum chunk_kind */
     uint8_t status;           /* enum ds_status; != DS_STATUS_OK: later stages skip their work */
-    uint8_t direct;           /* the disk transfer uses the file's O_DIRECT descriptor */
+    uint8_t direct : 1;       /* the disk transfer uses the file's O_DIRECT descriptor */
+    uint8_t ordinary : 1;     /* counts towards the window of requests that are not REALTIME */
     int32_t error;            /* -errno, or the VkResult for DEVICE_LOST and VULKAN_ERROR */
     uint64_t entered_ns;      /* when it entered the stage it is in */
 };

@@ -49,7 +49,7 @@ void intake_push(struct intake *intake, struct request *slot)
         memory_order_relaxed));
 }
 
-static uint32_t intake_pushed(struct intake *intake)
+static uint32_t intake_pushed(const struct intake *intake)
 {
     if (intake->single_producer)
         return ring_tail(&intake->ring);
@@ -112,6 +112,14 @@ static uint32_t pop_n(struct intake *intake, struct request **requests, uint32_t
                           atomic_load_explicit(&intake->popped, memory_order_relaxed) + n,
                           memory_order_relaxed);
     return n;
+}
+
+uint32_t intake_unpublished(const struct intake *intake)
+{
+    uint32_t n = intake_pushed(intake) -
+                 atomic_load_explicit(&intake->published, memory_order_relaxed);
+
+    return (int32_t)n > 0 ? n : 0; /* published in between */
 }
 
 uint32_t intake_pending(const struct intake *intake)

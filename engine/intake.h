@@ -45,6 +45,9 @@ uint32_t intake_pop(struct intake *intake, struct request **requests, uint32_t m
 /* intake_drain is intake_pop for what was never published. Nobody else may use the intake. */
 struct request *intake_drain(struct intake *intake);
 
+/* intake_unpublished: pushed, not published. Any thread. */
+uint32_t intake_unpublished(const struct intake *intake);
+
 /* intake_pending: published, not popped. Any thread; exact on the submit stage's. */
 uint32_t intake_pending(const struct intake *intake);
 

@@ -9,10 +9,18 @@
 #include "engine/host.h"
 
 /* Both counts run modulo 2^32; they are never further apart than the queue's capacity. */
+/* The first failure, in the order of the enqueues. */
+struct order_error {
+    uint32_t sequence;
+    int32_t status;  /* enum ds_status; DS_STATUS_OK: none */
+    int32_t error;
+};
+
 struct order_epoch {
     uint32_t done;   /* requests finished */
     uint32_t total;  /* valid once closed */
     void *signal;    /* not NULL: closed by this entry */
+    struct order_error error;
 };
 
 struct order {
@@ -37,6 +45,15 @@ static inline void order_done(struct order *order, uint32_t epoch)
     order_at(order, epoch)->done++;
 }
 
+/* order_fail: one request of `epoch` has failed; before its order_done. */
+static inline void order_fail(struct order *order, uint32_t epoch, struct order_error error)
+{
+    struct order_error *first = &order_at(order, epoch)->error;
+
+    if (first->status == DS_STATUS_OK || (int32_t)(error.sequence - first->sequence) < 0)
+        *first = error;
+}
+
 /* order_signal: the entry that closes `epoch`, which has `total` requests. */
 static inline void order_signal(struct order *order, uint32_t epoch, uint32_t total, void *signal)
 {
@@ -53,15 +70,18 @@ static inline bool order_waits(const struct order *order)
     return order->epochs[order->front & order->mask].signal != NULL;
 }
 
-/* order_fire returns the next signal that may fire, once, or NULL. */
-static inline void *order_fire(struct order *order)
+/* order_fire returns the next signal that may fire, once, or NULL. The failure of its epoch goes to
+ * *error, unless that holds an earlier one. */
+static inline void *order_fire(struct order *order, struct order_error *error)
 {
     struct order_epoch *e = &order->epochs[order->front & order->mask];
     void *signal = e->signal;
 
     if (signal == NULL || e->done != e->total)
         return NULL;
-    *e = (struct order_epoch){0, 0, NULL};
+    if (error->status == DS_STATUS_OK)
+        *error = e->error;
+    *e = (struct order_epoch){.done = 0};
     order->front++;
     return signal;
 }

@@ -9,6 +9,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define QUEUE_FLAGS (DS_QUEUE_SINGLE_PRODUCER | DS_QUEUE_SINGLE_CONSUMER | DS_QUEUE_AUTO_SUBMIT)
+
 int queue_open(struct ds_queue *queue, const struct queue_port *port,
                const struct ds_queue_config *config, uint32_t index)
 {
@@ -16,8 +18,8 @@ int queue_open(struct ds_queue *queue, const struct queue_port *port,
     bool single = (config->flags & DS_QUEUE_SINGLE_PRODUCER) != 0;
     int rc;
 
-    if (capacity > QUEUE_CAPACITY_MAX || config->reserved != 0 ||
-        (config->flags & ~(uint32_t)(DS_QUEUE_SINGLE_PRODUCER | DS_QUEUE_SINGLE_CONSUMER)) != 0)
+    if (capacity > QUEUE_CAPACITY_MAX || config->priority > DS_PRIORITY_REALTIME ||
+        (config->flags & ~(uint32_t)QUEUE_FLAGS) != 0)
         return -EINVAL;
     capacity = round_up_power_of_two(capacity);
     memset(queue, 0, sizeof(*queue));
@@ -29,8 +31,12 @@ int queue_open(struct ds_queue *queue, const struct queue_port *port,
     queue->on_complete_ctx = config->on_complete_ctx;
     if (config->name != NULL)
         strncat(queue->name, config->name, sizeof(queue->name) - 1);
+    queue->priority = config->priority;
     event_init(&queue->done);
+    event_init(&queue->freed);
     atomic_init(&queue->done_fd, -1);
+    atomic_init(&queue->error_fd, -1);
+    pthread_mutex_init(&queue->error_lock, NULL);
 
     queue->slots = host_calloc(port->host, capacity, sizeof(*queue->slots));
     rc = queue->slots != NULL ? 0 : -ENOMEM;
@@ -40,6 +46,8 @@ int queue_open(struct ds_queue *queue, const struct queue_port *port,
         rc = ring_open(&queue->results, port->host, capacity);
     if (rc == 0)
         rc = order_open(&queue->order, port->host, capacity);
+    if (rc == 0)
+        rc = order_open(&queue->notices, port->host, capacity);
     if (rc != 0) {
         queue_close(queue);
         return rc;
@@ -53,11 +61,17 @@ int queue_open(struct ds_queue *queue, const struct queue_port *port,
 void queue_close(struct ds_queue *queue)
 {
     const struct host *host = queue->port.host;
-    int fd = atomic_load(&queue->done_fd);
+    int fds[] = {atomic_load(&queue->done_fd), atomic_load(&queue->error_fd)};
 
-    if (fd >= 0)
-        close(fd);
+    for (uint32_t i = 0; i < ARRAY_LENGTH(fds); i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
     event_fini(&queue->done);
+    event_fini(&queue->freed);
+    pthread_mutex_destroy(&queue->error_lock);
+    if (queue->notices.epochs != NULL)
+        order_close(&queue->notices, host);
     if (queue->order.epochs != NULL)
         order_close(&queue->order, host);
     if (queue->results.slots != NULL)
@@ -79,7 +93,9 @@ static void slot_fill(struct request *slot, const struct ds_request *request, ui
     slot->file = request->file;
     slot->enqueued_ns = now_ns;
     slot->fd = request->file != NULL ? -1 : request->fd;
-    slot->kind = request->op == DS_OP_WRITE ? REQUEST_WRITE : REQUEST_READ;
+    slot->kind = request->op == DS_OP_WRITE   ? REQUEST_WRITE
+                 : request->op == DS_OP_FLUSH ? REQUEST_FLUSH
+                                              : REQUEST_READ;
     slot->flags = (uint8_t)request->flags;
     slot->fd_direct = fd_direct;
     slot->status = DS_STATUS_OK;
@@ -87,9 +103,39 @@ static void slot_fill(struct request *slot, const struct ds_request *request, ui
     slot->chunks_total = 0;
     slot->chunks_done = 0;
     slot->chunks_copied = 0;
-
+    slot->source = request->source;
+    slot->name = request->name;
+    __atomic_store_n(&slot->cancel_tag, request->cancel_tag, __ATOMIC_RELAXED);
     if (slot->file != NULL)
         atomic_fetch_add_explicit(&slot->file->accepted, 1, memory_order_relaxed);
+}
+
+/* Half of the capacity waits: submit by ourselves. */
+static void auto_submit(struct ds_queue *queue)
+{
+    if ((queue->flags & DS_QUEUE_AUTO_SUBMIT) != 0 &&
+        intake_unpublished(&queue->intake) >= queue->capacity / 2)
+        ds_queue_submit(queue);
+}
+
+void queue_push_slot(struct ds_queue *queue, struct request *slot)
+{
+    intake_push(&queue->intake, slot);
+    auto_submit(queue);
+}
+
+int queue_take_slot(struct ds_queue *queue, enum request_kind kind, struct request **slot)
+{
+    static const struct ds_request nothing = {.fd = -1};
+
+    if (atomic_load_explicit(&queue->closed, memory_order_relaxed))
+        return -ESHUTDOWN;
+    *slot = slots_take(&queue->free);
+    if (*slot == NULL)
+        return -EAGAIN;
+    slot_fill(*slot, &nothing, 0, clock_now_ns());
+    (*slot)->kind = (uint8_t)kind;
+    return 0;
 }
 
 /* Checks *request, takes a slot for it and pushes that. The error of ds_queue_enqueue. */
@@ -101,11 +147,14 @@ static int enqueue(struct ds_queue *queue, const struct ds_request *request, uin
 
     if (rc != 0)
         return rc;
+    if (atomic_load_explicit(&queue->closed, memory_order_relaxed))
+        return -ESHUTDOWN;
     slot = slots_take(&queue->free);
     if (slot == NULL)
         return -EAGAIN;
     slot_fill(slot, request, fd_direct, now_ns);
-    intake_push(&queue->intake, slot);
+    request_life_begin(slot);
+    queue_push_slot(queue, slot);
     return 0;
 }
 
@@ -131,21 +180,56 @@ int ds_queue_enqueue_batch(struct ds_queue *queue, const struct ds_request *requ
 int ds_queue_enqueue_signal(struct ds_queue *queue, uint64_t semaphore, uint64_t value,
                             uint64_t user_data)
 {
-    struct ds_request request = {
-        .gpu_buffer = semaphore, .gpu_offset = value, .user_data = user_data, .fd = -1};
     struct request *slot;
+    int rc;
 
     if (semaphore == 0)
         return -EINVAL;
     if (!queue->port.gpu_allowed)
         return -ENODEV;
-    slot = slots_take(&queue->free);
-    if (slot == NULL)
-        return -EAGAIN;
-    slot_fill(slot, &request, 0, clock_now_ns());
-    slot->kind = REQUEST_SIGNAL;
-    intake_push(&queue->intake, slot);
+    rc = queue_take_slot(queue, REQUEST_SIGNAL, &slot);
+    if (rc != 0)
+        return rc;
+    slot->gpu_buffer = semaphore;
+    slot->gpu_offset = value;
+    slot->user_data = user_data;
+    queue_push_slot(queue, slot);
     return 0;
+}
+
+/* Waits once for a free slot. */
+static void wait_for_slot(struct ds_queue *queue, uint64_t timeout_ns)
+{
+    uint32_t key;
+
+    if (queue->port.step != NULL) {
+        queue->port.step(queue, timeout_ns);
+        return;
+    }
+    key = event_prepare(&queue->freed);
+    if (slots_free_n(&queue->free) > 0)
+        event_cancel(&queue->freed);
+    else
+        event_wait(&queue->freed, key, timeout_ns);
+}
+
+int ds_queue_enqueue_wait(struct ds_queue *queue, const struct ds_request *request,
+                          uint64_t timeout_ns)
+{
+    uint64_t now_ns = clock_now_ns(), deadline_ns;
+    int rc = enqueue(queue, request, now_ns);
+
+    if (rc != -EAGAIN)
+        return rc;
+    ds_queue_submit(queue);
+    if (__builtin_add_overflow(now_ns, timeout_ns, &deadline_ns))
+        deadline_ns = UINT64_MAX;
+    while (rc == -EAGAIN && now_ns < deadline_ns) {
+        wait_for_slot(queue, deadline_ns == UINT64_MAX ? EVENT_FOREVER : deadline_ns - now_ns);
+        now_ns = clock_now_ns();
+        rc = enqueue(queue, request, now_ns);
+    }
+    return rc == -EAGAIN ? -ETIMEDOUT : rc;
 }
 
 void ds_queue_submit(struct ds_queue *queue)
@@ -162,19 +246,47 @@ void queue_publish_results(struct ds_queue *queue, struct request **requests, ui
     ring_push_n_sp(&queue->results, (void *const *)requests, n);
 }
 
-void queue_wake_waiters(struct ds_queue *queue)
+int eventfd_get(_Atomic int *fd)
+{
+    int made = atomic_load_explicit(fd, memory_order_acquire);
+    int none = -1;
+
+    if (made >= 0)
+        return made;
+    made = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (made < 0)
+        return -errno;
+    if (atomic_compare_exchange_strong(fd, &none, made))
+        return made;
+    close(made);
+    return none;
+}
+
+void eventfd_add(int fd)
 {
     uint64_t one = 1;
+
+    /* EAGAIN: it is at its maximum, and readable */
+    while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        continue;
+}
+
+void queue_wake_waiters(struct ds_queue *queue)
+{
     int fd;
 
     event_signal(&queue->done);
-    /* After its fence, which pairs with the exchange in ds_queue_eventfd: either we see the
-     * descriptor, or its maker sees the results. */
+    /* After its fence, which pairs with the exchange in eventfd_get: either we see the descriptor,
+     * or its maker sees the results. */
     fd = atomic_load_explicit(&queue->done_fd, memory_order_acquire);
-    if (fd >= 0) {
-        while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
-            continue;
-    }
+    if (fd >= 0)
+        eventfd_add(fd);
+}
+
+void queue_give_slots(struct ds_queue *queue, struct request **requests, uint32_t n)
+{
+    slots_give(&queue->free, requests, n);
+    event_signal(&queue->freed);
 }
 
 /* Pops finished slots; many pollers share the ring unless the queue promises one. */
@@ -202,7 +314,7 @@ uint32_t ds_queue_poll(struct ds_queue *queue, struct ds_result *results, uint32
             break;
         for (uint32_t i = 0; i < n; i++)
             request_result(requests[i], &results[total + i]);
-        slots_give(&queue->free, requests, n);
+        queue_give_slots(queue, requests, n);
         total += n;
     }
     return total;
@@ -246,30 +358,29 @@ uint32_t ds_queue_wait(struct ds_queue *queue, struct ds_result *results, uint32
 
 int ds_queue_eventfd(struct ds_queue *queue)
 {
-    int fd = atomic_load_explicit(&queue->done_fd, memory_order_acquire);
-    int none = -1;
+    bool exists = atomic_load_explicit(&queue->done_fd, memory_order_acquire) >= 0;
+    int fd = eventfd_get(&queue->done_fd);
 
-    if (fd >= 0)
-        return fd;
-    fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (fd < 0)
-        return -errno;
-    if (!atomic_compare_exchange_strong(&queue->done_fd, &none, fd)) {
-        close(fd);
-        return none;
-    }
     /* Results that were finished before the eventfd existed count too. */
-    if (queue->on_complete == NULL && ring_count(&queue->results) > 0)
+    if (!exists && fd >= 0 && queue->on_complete == NULL && ring_count(&queue->results) > 0)
         queue_wake_waiters(queue);
     return fd;
 }
 
 int ds_queue_get_info(const struct ds_queue *queue, struct ds_queue_info *info)
 {
+    uint64_t completed = atomic_load_explicit(&queue->completed, memory_order_relaxed);
+    uint64_t begun = atomic_load_explicit(&queue->begun, memory_order_relaxed);
     struct ds_queue_info ours = {
         .capacity = queue->capacity,
         .free_slots = slots_free_n(&queue->free),
+        .unsubmitted = intake_unpublished(&queue->intake),
+        .in_flight = intake_pending(&queue->intake) + (uint32_t)(begun - completed),
+        .priority = queue->priority,
     };
 
+    if ((queue->flags & DS_QUEUE_AUTO_SUBMIT) != 0 && ours.unsubmitted < queue->capacity / 2)
+        ours.until_auto_submit = queue->capacity / 2 - ours.unsubmitted;
+    memcpy(ours.name, queue->name, sizeof(ours.name));
     return copy_struct_out(info, &ours, sizeof(ours));
 }

@@ -15,6 +15,7 @@
 #include "engine/slots.h"
 
 #include <ds/queue.h>
+#include <pthread.h>
 
 #define QUEUES_MAX 64
 #define QUEUE_CAPACITY_MAX SLOTS_MAX
@@ -26,6 +27,7 @@ struct queue_port {
     struct event *submit_event;   /* of the worker that runs the submit stage */
     _Atomic uint64_t *ready;      /* bit i: queue i has something for the submit stage */
     bool gpu_allowed;             /* GPU buffers may be named */
+    bool signals_by_host;         /* there is a GPU whose semaphores the host can signal */
     bool memory_checked;          /* a request must name memory (not so for the nil copy) */
     bool file_checked;            /* a request must name a file (not so for the nil read) */
     /* MANUAL topology: run the stages until something moved, the queue has results, or timeout_ns.
@@ -41,6 +43,7 @@ struct ds_queue {
     uint32_t index;               /* in the engine's registry */
     ds_complete_fn on_complete;
     void *on_complete_ctx;
+    uint32_t priority;            /* enum ds_priority */
     char name[32];
 
     struct slots free;            /* producers take, complete stage or pollers give */
@@ -51,14 +54,30 @@ struct ds_queue {
     uint32_t epoch CACHE_ALIGNED; /* signals begun so far */
     uint32_t epoch_requests;      /* requests begun since the last signal */
     _Atomic uint64_t begun;       /* entries begun */
-    struct order order;           /* copy stage */
+    uint32_t sequence;            /* entries begun, modulo 2^32 */
+    uint32_t notice_epoch;        /* as epoch and epoch_requests, for `notices` */
+    uint32_t notice_requests;
+    uint32_t notices_begun;
+    struct request *popped[32];   /* off the intake, not yet begun */
+    uint32_t popped_n, popped_at;
+    struct order order;           /* copy stage: signals by the GPU */
 
     /* Complete stage. */
     _Atomic uint64_t completed CACHE_ALIGNED; /* the stage's last touch of the queue */
+    struct order notices;         /* status and event entries, signals by the host */
+    struct order_error unreported; /* first failure since the last status entry */
+    _Atomic uint32_t notices_fired;
     struct event done;            /* results, for ds_queue_wait */
     _Atomic int done_fd;          /* eventfd, or -1 */
+    struct event freed;           /* slots, for ds_queue_enqueue_wait */
 
-    _Atomic bool closing;         /* ds_queue_destroy has begun */
+    pthread_mutex_t error_lock;   /* the record; taken only when a request has failed */
+    struct ds_error_record error_record;
+    uint32_t error_sequence;      /* of the record's request */
+    _Atomic int error_fd;         /* eventfd, or -1 */
+
+    _Atomic bool closed;          /* ds_queue_close: nothing more may be enqueued */
+    _Atomic bool closing;         /* ds_queue_close or _destroy has begun */
     _Atomic bool detached;        /* the submit stage has let go of the queue */
 };
 
@@ -75,6 +94,22 @@ void queue_sleep(struct ds_queue *queue, uint64_t timeout_ns);
 
 /* queue_wake_waiters wakes ds_queue_wait and the eventfd. */
 void queue_wake_waiters(struct ds_queue *queue);
+
+/* queue_give_slots frees n slots and wakes who waits for one. */
+void queue_give_slots(struct ds_queue *queue, struct request **requests, uint32_t n);
+
+/* queue_take_slot starts an entry that is no request: 0 with *slot cleared, -EAGAIN or -ESHUTDOWN;
+ * queue_push_slot pushes it. */
+int queue_take_slot(struct ds_queue *queue, enum request_kind kind, struct request **slot);
+void queue_push_slot(struct ds_queue *queue, struct request *slot);
+
+/* queue_record_error: a request of the queue has failed; complete stage. */
+void queue_record_error(struct ds_queue *queue, const struct request *request);
+
+/* eventfd_get returns the eventfd in *fd, made at the first call, or -errno; eventfd_add adds 1 to
+ * one that exists. */
+int eventfd_get(_Atomic int *fd);
+void eventfd_add(int fd);
 
 /* request_check refuses what ds_queue_enqueue documents: 0 or -errno. *fd_direct tells whether the
  * request's own descriptor was opened with O_DIRECT. */

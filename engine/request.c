@@ -19,9 +19,11 @@ static int fd_check(int fd, bool write, uint8_t *direct)
 static int file_check(const struct queue_port *port, const struct ds_request *request,
                       uint8_t *direct)
 {
-    bool write = request->op == DS_OP_WRITE;
+    bool write = request->op != DS_OP_READ;
 
     *direct = 0;
+    if (request->source != NULL)
+        return 0;
     if (request->file == NULL) {
         if (!port->file_checked)
             return 0;
@@ -32,16 +34,10 @@ static int file_check(const struct queue_port *port, const struct ds_request *re
     return write && !request->file->writable ? -EBADF : 0;
 }
 
-static int shape_check(const struct queue_port *port, const struct ds_request *request)
+static int memory_check(const struct queue_port *port, const struct ds_request *request)
 {
     uint64_t end;
 
-    if (request->struct_size != sizeof(*request) || request->op > DS_OP_WRITE ||
-        (request->flags & ~DS_REQUEST_ALLOW_SHORT) != 0 || request->reserved != 0 ||
-        request->size == 0 || request->size > REQUEST_BYTES_MAX)
-        return -EINVAL;
-    if (__builtin_add_overflow(request->offset, request->size, &end) || end > INT64_MAX)
-        return -EINVAL;
     if (request->host != NULL)
         return 0;
     if (request->gpu_buffer == 0)
@@ -51,6 +47,36 @@ static int shape_check(const struct queue_port *port, const struct ds_request *r
     if (__builtin_add_overflow(request->gpu_offset, request->size, &end))
         return -EINVAL;
     return request->gpu_buffer_bytes != 0 && end > request->gpu_buffer_bytes ? -ERANGE : 0;
+}
+
+static int flush_check(const struct ds_request *request)
+{
+    return request->size != 0 || request->offset != 0 || request->host != NULL ||
+                   request->gpu_buffer != 0 || request->source != NULL
+               ? -EINVAL
+               : 0;
+}
+
+/* A memory source is the only one, and is only read. */
+static bool source_valid(const struct ds_request *request)
+{
+    return request->source == NULL || (request->op == DS_OP_READ && request->file == NULL);
+}
+
+static int shape_check(const struct queue_port *port, const struct ds_request *request)
+{
+    uint64_t end;
+
+    if (request->struct_size != sizeof(*request) || request->op > DS_OP_FLUSH ||
+        (request->flags & ~DS_REQUEST_ALLOW_SHORT) != 0 || request->reserved != 0 ||
+        !source_valid(request))
+        return -EINVAL;
+    if (request->op == DS_OP_FLUSH)
+        return flush_check(request);
+    if (request->size == 0 || request->size > REQUEST_BYTES_MAX ||
+        __builtin_add_overflow(request->offset, request->size, &end) || end > INT64_MAX)
+        return -EINVAL;
+    return memory_check(port, request);
 }
 
 int request_check(const struct queue_port *port, const struct ds_request *request,

@@ -7,7 +7,15 @@
 struct ds_file;
 struct ds_queue;
 
-enum request_kind { REQUEST_READ, REQUEST_WRITE, REQUEST_SIGNAL };
+enum request_kind {
+    REQUEST_READ,
+    REQUEST_WRITE,
+    REQUEST_FLUSH,
+    REQUEST_SIGNAL,      /* by the GPU */
+    REQUEST_SIGNAL_HOST, /* a SIGNAL behind a notification of the host's, to keep their order */
+    REQUEST_STATUS,
+    REQUEST_EVENT,
+};
 
 struct request {
     /* Written by the producer, constant from the publication on. */
@@ -40,6 +48,17 @@ struct request {
     uint8_t direct;        /* its transfers use O_DIRECT; submit stage */
     uint8_t in_place;      /* straight from or to `host`; submit stage */
     uint32_t chunks_copied; /* copy stage */
+
+    /* The rarely needed. */
+    union {
+        const uint8_t *source;         /* READ: memory instead of a file, or NULL */
+        struct ds_status_array *array; /* STATUS; its index is `offset` */
+    };
+    uint64_t cancel_tag;   /* read by ds_queue_cancel at any time: atomic */
+    const char *name;      /* the caller's */
+    uint64_t life;         /* see request_life_begin */
+    uint32_t sequence;     /* in its queue, in the order of the enqueues; submit stage */
+    uint32_t notice_epoch; /* as epoch, for the notifications by the complete stage */
 } CACHE_ALIGNED;
 
 #define REQUEST_NONE UINT32_MAX
@@ -58,6 +77,38 @@ static inline void request_set_next(struct request *request, uint32_t next)
     __atomic_store_n(&request->next, next, __ATOMIC_RELAXED);
 }
 
-_Static_assert(sizeof(struct request) == 2 * CACHE_LINE, "a slot is two cache lines");
+_Static_assert(sizeof(struct request) == 3 * CACHE_LINE, "a slot is three cache lines");
+
+/* A slot's life: generation << 8 | flags. The generation rises with every use of the slot, so that a
+ * cancel that comes too late fails its compare-and-swap and cannot hit the next user. */
+#define LIFE_LIVE 1u
+#define LIFE_CANCELLED 2u
+
+/* request_life_begin: the slot is filled and about to be pushed. Release: pairs with the acquire in
+ * ds_queue_cancel, which reads the tag. */
+static inline void request_life_begin(struct request *request)
+{
+    uint64_t generation = (__atomic_load_n(&request->life, __ATOMIC_RELAXED) >> 8) + 1;
+
+    __atomic_store_n(&request->life, generation << 8 | LIFE_LIVE, __ATOMIC_RELEASE);
+}
+
+/* request_life_end: no cancel hits it from now on. */
+static inline void request_life_end(struct request *request)
+{
+    __atomic_fetch_and(&request->life, ~(uint64_t)0xff, __ATOMIC_ACQ_REL);
+}
+
+static inline bool request_is_cancelled(const struct request *request)
+{
+    return (__atomic_load_n(&request->life, __ATOMIC_RELAXED) & LIFE_CANCELLED) != 0;
+}
+
+/* Fires in its place in the order, by the complete stage, and is no request of its epoch. */
+static inline bool request_is_notice(const struct request *request)
+{
+    return request->kind == REQUEST_STATUS || request->kind == REQUEST_EVENT ||
+           request->kind == REQUEST_SIGNAL_HOST;
+}
 
 #endif

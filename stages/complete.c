@@ -4,9 +4,11 @@
 #include "engine/clock.h"
 #include "engine/file.h"
 #include "engine/hist.h"
+#include "engine/notice.h"
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COMPLETE_PARK_NS 500000u
 #define COMPLETE_TURN_MAX 512
@@ -66,8 +68,16 @@ static void delivery_call(struct complete_delivery *delivery)
 
     for (uint32_t i = 0; i < delivery->n; i++)
         request_result(delivery->requests[i], &results[i]);
-    slots_give(&queue->free, delivery->requests, delivery->n);
+    queue_give_slots(queue, delivery->requests, delivery->n);
     queue->on_complete(queue->on_complete_ctx, results, delivery->n);
+}
+
+/* release: our last touch of the queue; pairs with the acquire in submit_detach */
+static void queue_completed(struct ds_queue *queue, uint32_t n)
+{
+    atomic_store_explicit(&queue->completed,
+                          atomic_load_explicit(&queue->completed, memory_order_relaxed) + n,
+                          memory_order_release);
 }
 
 static void delivery_flush(struct complete_stage *stage)
@@ -85,13 +95,20 @@ static void delivery_flush(struct complete_stage *stage)
     queue_wake_waiters(queue);
     STAT_ADD(stage->stats.counters.batches, 1);
     delivery->n = 0;
-    /* release: our last touch of the queue; pairs with the acquire in submit_detach */
-    atomic_store_explicit(&queue->completed,
-                          atomic_load_explicit(&queue->completed, memory_order_relaxed) + n,
-                          memory_order_release);
+    queue_completed(queue, n);
 }
 
-static void request_end(struct complete_stage *stage, struct request *r, uint64_t now_ns)
+static void credit_give(struct complete_stage *stage, struct chunk *chunk)
+{
+    stage->credit[stage->credit_n++] = chunk;
+    if (stage->credit_n == COMPLETE_BURST) {
+        delivery_flush(stage);
+        credit_flush(stage);
+    }
+}
+
+/* A finished request or signal becomes a result. */
+static void request_deliver(struct complete_stage *stage, struct request *r, uint64_t now_ns)
 {
     uint64_t latency_ns = now_ns > r->enqueued_ns ? now_ns - r->enqueued_ns : 0;
 
@@ -102,17 +119,103 @@ static void request_end(struct complete_stage *stage, struct request *r, uint64_
     hist_record(&stage->latency_ns, latency_ns);
     STAT_ADD(stage->completed, 1);
     STAT_ADD(stage->bytes, r->bytes_done);
-    if (r->status != DS_STATUS_OK)
-        STAT_ADD(stage->failed, 1);
     r->enqueued_ns = latency_ns;
     stage->delivery.requests[stage->delivery.n++] = r;
-    if (r->file != NULL) {
+}
+
+/* A notification whose turn has come. All results before it are out. */
+static void notice_fire(struct complete_stage *stage, struct request *r, uint64_t now_ns)
+{
+    struct ds_queue *queue = r->queue;
+
+    if (r->kind == REQUEST_STATUS) {
+        status_array_set(r->array, (uint32_t)r->offset, &queue->unreported);
+        queue->unreported = (struct order_error){.status = DS_STATUS_OK};
+    } else if (r->kind == REQUEST_EVENT) {
+        eventfd_add(r->fd);
+        close(r->fd);
+    } else if (r->kind == REQUEST_SIGNAL_HOST) {
+        int vk_result =
+            stage->config.gpu->signal(stage->config.gpu_self, r->gpu_buffer, r->gpu_offset);
+
+        r->status = vk_result == 0 ? DS_STATUS_OK : DS_STATUS_VULKAN_ERROR;
+        r->error = vk_result;
+        request_deliver(stage, r, now_ns);
+    }
+}
+
+/* Fires what may fire. The entries that yield no result are given back at the end, in one go: once
+ * they are counted as completed the queue may go away. */
+static void notices_fire(struct complete_stage *stage, struct ds_queue *queue, uint64_t now_ns)
+{
+    uint32_t silent = 0;
+    struct chunk *chunk;
+
+    while ((chunk = order_fire(&queue->notices, &queue->unreported)) != NULL) {
+        struct request *r = chunk->request;
+
+        delivery_flush(stage);
+        notice_fire(stage, r, now_ns);
+        atomic_fetch_add_explicit(&queue->notices_fired, 1, memory_order_release);
+        if (r->kind == REQUEST_FLUSH) { /* goes round once more, to the disk */
+            credit_give(stage, chunk);
+            continue;
+        }
+        if (r->kind != REQUEST_SIGNAL_HOST) {
+            queue_give_slots(queue, &r, 1);
+            silent++;
+        }
+        chunk_advance(chunk, CHUNK_DONE_COPY, CHUNK_FREE);
+        credit_give(stage, chunk);
+    }
+    if (silent > 0)
+        queue_completed(queue, silent);
+}
+
+static void request_failed(struct complete_stage *stage, struct request *r)
+{
+    struct order_error error = {r->sequence, r->status, r->error};
+
+    STAT_ADD(stage->failed, 1);
+    if (r->status == DS_STATUS_CANCELLED)
+        return; /* asked for, so no failure to report */
+    order_fail(&r->queue->notices, r->notice_epoch, error);
+    queue_record_error(r->queue, r);
+    if (r->kind == REQUEST_WRITE && r->file != NULL && r->file->write_error == DS_STATUS_OK)
+        r->file->write_error = r->status;
+}
+
+/* A flush answers for the writes before it, too. */
+static void flush_end(struct request *r)
+{
+    if (r->file == NULL)
+        return;
+    if (r->status == DS_STATUS_OK)
+        r->status = (uint8_t)r->file->write_error;
+    r->file->write_error = DS_STATUS_OK;
+}
+
+static void request_end(struct complete_stage *stage, struct request *r, uint64_t now_ns)
+{
+    struct ds_queue *queue = r->queue;
+    struct ds_file *file = r->file;
+
+    request_life_end(r);
+    if (r->kind == REQUEST_FLUSH)
+        flush_end(r);
+    if (r->status != DS_STATUS_OK)
+        request_failed(stage, r);
+    order_done(&queue->notices, r->notice_epoch);
+    request_deliver(stage, r, now_ns);
+    if (file != NULL) {
         stage->file_ended = true;
         /* release: our last touch of the file; pairs with the acquire in ds_file_close */
-        atomic_store_explicit(&r->file->ended,
-                              atomic_load_explicit(&r->file->ended, memory_order_relaxed) + 1,
+        atomic_store_explicit(&file->ended,
+                              atomic_load_explicit(&file->ended, memory_order_relaxed) + 1,
                               memory_order_release);
     }
+    if (order_waits(&queue->notices))
+        notices_fire(stage, queue, now_ns);
 }
 
 static void request_chunk_done(struct complete_stage *stage, const struct chunk *chunk,
@@ -121,7 +224,7 @@ static void request_chunk_done(struct complete_stage *stage, const struct chunk 
     struct request *r = chunk->request;
 
     if (chunk->status == DS_STATUS_OK) {
-        r->bytes_done += chunk->kind == CHUNK_SIGNAL ? 0 : chunk->payload_bytes;
+        r->bytes_done += chunk->payload_bytes;
     } else if (r->status == DS_STATUS_OK) {
         /* the submit stage looks at it while it still splits the request */
         __atomic_store_n(&r->status, chunk->status, __ATOMIC_RELAXED);
@@ -132,6 +235,15 @@ static void request_chunk_done(struct complete_stage *stage, const struct chunk 
         request_end(stage, r, now_ns);
 }
 
+/* Files a notification under the epoch that it closes. It keeps its chunk until it has fired. */
+static void notice_arrives(struct complete_stage *stage, struct chunk *chunk, uint64_t now_ns)
+{
+    struct ds_queue *queue = chunk->request->queue;
+
+    order_signal(&queue->notices, (uint32_t)chunk->file_offset, chunk->io_bytes, chunk);
+    notices_fire(stage, queue, now_ns);
+}
+
 static void chunk_end(struct complete_stage *stage, struct chunk *chunk, uint64_t now_ns)
 {
     hist_record(&stage->stats.latency_ns,
@@ -139,17 +251,17 @@ static void chunk_end(struct complete_stage *stage, struct chunk *chunk, uint64_
     STAT_ADD(stage->stats.counters.items, 1);
     STAT_ADD(stage->stats.counters.bytes, chunk->payload_bytes);
     DS_ASSERT(chunk->state == CHUNK_DONE_COPY);
+    if (chunk->kind == CHUNK_NOTICE) {
+        notice_arrives(stage, chunk, now_ns);
+        return;
+    }
     /* A downloaded chunk goes round again, to the disk; a failed one too, so that the copy stage
      * counts it for the signals behind it. */
     if (chunk->kind != CHUNK_DOWNLOAD) {
         request_chunk_done(stage, chunk, now_ns);
         chunk_advance(chunk, CHUNK_DONE_COPY, CHUNK_FREE);
     }
-    stage->credit[stage->credit_n++] = chunk;
-    if (stage->credit_n == COMPLETE_BURST) {
-        delivery_flush(stage);
-        credit_flush(stage);
-    }
+    credit_give(stage, chunk);
 }
 
 static uint32_t complete_done(struct complete_stage *stage, uint64_t now_ns)

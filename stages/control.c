@@ -2,12 +2,14 @@
 #include "stages/runtime.h"
 
 #include "engine/clock.h"
+#include "engine/notice.h"
 #include "engine/stats.h"
 #include "stages/copy_vulkan.h"
 
 #include <ds/vulkan.h>
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 int64_t ds_engine_step(struct ds_engine *engine)
 {
@@ -74,6 +76,7 @@ int ds_queue_create(struct ds_engine *engine, const struct ds_queue_config *call
         .submit_event = &engine->submit_worker->event,
         .ready = &engine->submit.ready,
         .gpu_allowed = engine->copy_kind != DS_COPY_HOST,
+        .signals_by_host = engine->gpu_self != NULL,
         .memory_checked = engine->copy_kind != DS_COPY_NIL,
         .file_checked = engine->read_kind != DS_READ_NIL,
         .step = engine->topology == DS_TOPOLOGY_MANUAL ? manual_step : NULL,
@@ -107,25 +110,25 @@ int ds_queue_create(struct ds_engine *engine, const struct ds_queue_config *call
  * them. The queue is ours alone by now. */
 static void queue_drop_unsubmitted(struct ds_queue *queue)
 {
+    static const struct order_error cancelled = {.status = DS_STATUS_CANCELLED};
     struct request *r;
 
     while ((r = intake_drain(&queue->intake)) != NULL) {
         if (r->file != NULL)
             atomic_fetch_add_explicit(&r->file->dropped, 1, memory_order_release);
+        if (r->kind == REQUEST_STATUS)
+            status_array_set(r->array, (uint32_t)r->offset, &cancelled);
+        if (r->kind == REQUEST_EVENT)
+            close(r->fd);
     }
 }
 
-void ds_queue_destroy(struct ds_queue **handle)
+/* Waits until nothing that was submitted is left, and the submit stage has let go of the queue. */
+static void queue_quiesce(struct ds_queue *queue)
 {
-    struct ds_queue *queue = *handle;
-    struct ds_engine *engine;
-    struct event *event;
+    struct ds_engine *engine = queue->port.engine;
+    struct event *event = &engine->submit.detached;
 
-    if (queue == NULL)
-        return;
-    *handle = NULL;
-    engine = queue->port.engine;
-    event = &engine->submit.detached;
     atomic_store_explicit(&queue->closing, true, memory_order_release);
     atomic_fetch_or_explicit(&engine->submit.ready, (uint64_t)1 << queue->index,
                              memory_order_release);
@@ -136,16 +139,39 @@ void ds_queue_destroy(struct ds_queue **handle)
         /* acquire: pairs with the release in submit_detach */
         if (atomic_load_explicit(&queue->detached, memory_order_acquire)) {
             event_cancel(event);
-            break;
+            return;
         }
         engine_pause(engine, event, key);
     }
+}
+
+void ds_queue_close(struct ds_queue *queue)
+{
+    atomic_store_explicit(&queue->closed, true, memory_order_release);
+    queue_quiesce(queue);
+}
+
+void ds_queue_destroy(struct ds_queue **handle)
+{
+    struct ds_queue *queue = *handle;
+    struct ds_engine *engine;
+
+    if (queue == NULL)
+        return;
+    *handle = NULL;
+    engine = queue->port.engine;
+    queue_quiesce(queue);
     queue_drop_unsubmitted(queue);
     pthread_mutex_lock(&engine->control);
     engine->queues_used &= ~((uint64_t)1 << queue->index);
     pthread_mutex_unlock(&engine->control);
     queue_close(queue);
     host_free(&engine->host, queue, sizeof(*queue));
+}
+
+int ds_status_array_create(struct ds_engine *engine, uint32_t n, struct ds_status_array **array)
+{
+    return status_array_open(engine, &engine->host, n, array);
 }
 
 static uint32_t engine_threads(const struct ds_engine *engine)

@@ -113,6 +113,16 @@ static void chunk_copy_host(struct chunk *chunk)
     memcpy(r->host + chunk->request_offset, chunk->memory + payload_offset, chunk->payload_bytes);
 }
 
+/* A memory source: straight to host memory, or into staging, from where it goes on like any other
+ * read. */
+static void chunk_copy_source(struct chunk *chunk)
+{
+    struct request *r = chunk->request;
+
+    memcpy(chunk->memory, r->source + chunk->request_offset, chunk->payload_bytes);
+    chunk->kind = CHUNK_READ;
+}
+
 static bool batch_has_room(const struct copy_stage *stage)
 {
     return stage->open != NULL ? stage->open->chunks_n < stage->regions_max
@@ -171,17 +181,18 @@ static void signal_add(struct copy_batch *batch, struct chunk *chunk)
  * done. */
 static void signals_fire(struct copy_stage *stage, struct ds_queue *queue, uint64_t now_ns)
 {
+    struct order_error unused = {.status = DS_STATUS_OK};
     struct chunk *chunk;
 
     if (stage->config.kind != COPY_KIND_GPU) {
-        while ((chunk = order_fire(&queue->order)) != NULL)
+        while ((chunk = order_fire(&queue->order, &unused)) != NULL)
             chunk_finish(stage, chunk, now_ns);
         return;
     }
     stage->unfired |= (uint64_t)1 << queue->index;
     stage->unfired_queues[queue->index] = queue;
     while (signal_fits(stage)) {
-        chunk = order_fire(&queue->order);
+        chunk = order_fire(&queue->order, &unused);
         if (chunk == NULL) {
             stage->unfired &= ~((uint64_t)1 << queue->index);
             return;
@@ -219,7 +230,8 @@ static void signals_retry(struct copy_stage *stage, uint64_t now_ns)
 static bool chunk_needs_gpu(const struct copy_stage *stage, const struct chunk *chunk)
 {
     return stage->config.kind == COPY_KIND_GPU && chunk->status == DS_STATUS_OK &&
-           chunk->kind != CHUNK_WRITE && chunk->request->host == NULL;
+           (chunk->kind == CHUNK_READ || chunk->kind == CHUNK_DOWNLOAD) &&
+           chunk->request->host == NULL;
 }
 
 /* Records the open batch and makes it READY. */
@@ -273,6 +285,11 @@ static void chunk_route(struct copy_stage *stage, struct chunk *chunk, uint64_t 
         signals_fire(stage, r->queue, now_ns);
         return;
     }
+    if (request_is_cancelled(r) && (chunk->kind == CHUNK_READ || chunk->kind == CHUNK_MEMORY))
+        chunk_fail(chunk, DS_STATUS_CANCELLED, 0);
+    if (chunk->kind == CHUNK_MEMORY && chunk->status == DS_STATUS_OK &&
+        stage->config.kind != COPY_KIND_NIL)
+        chunk_copy_source(chunk);
     if (chunk_needs_gpu(stage, chunk)) {
         if (copy_stalled_n(stage) > 0 || !batch_has_room(stage))
             stage->stalled[stage->stalled_tail++ & stage->stalled_mask] = chunk;

@@ -263,6 +263,18 @@ static int vulkan_submit(void *self, uint32_t index, uint64_t ticket,
     return vulkan_timeline_end(&copy->timeline, before, result);
 }
 
+static int vulkan_signal(void *self, uint64_t semaphore, uint64_t value)
+{
+    struct copy_vulkan *copy = self;
+    VkSemaphoreSignalInfo info = {
+        .sType = VK_STRUCTURE_TYPE_SEMAPHORE_SIGNAL_INFO,
+        .semaphore = (VkSemaphore)semaphore,
+        .value = value,
+    };
+
+    return copy->vk->SignalSemaphore(copy->backend->device.device, &info);
+}
+
 static int vulkan_reached(void *self, uint64_t *ticket)
 {
     struct copy_vulkan *copy = self;
@@ -323,6 +335,7 @@ const struct copy_gpu_ops copy_vulkan_ops = {
     .regions_max = vulkan_regions_max,
     .record = vulkan_record,
     .submit = vulkan_submit,
+    .signal = vulkan_signal,
     .reached = vulkan_reached,
     .wait = vulkan_wait,
     .manual = vulkan_manual,

@@ -2,6 +2,7 @@
 #include "stages/runtime.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <linux/fs.h>
@@ -79,6 +80,7 @@ static int file_make(struct ds_engine *engine, const char *path, int fd,
     rc = file_open_descriptors(file, path, fd, config.flags, config.direct);
     if (rc == 0) {
         file->engine = engine;
+        snprintf(file->name, sizeof(file->name), "%s", path != NULL ? path : "");
         rc = file_register(engine, file);
         if (rc != 0) {
             if (path == NULL)

@@ -49,7 +49,7 @@ static uint64_t payload_start(const struct chunk *chunk)
 static bool needs_transfer(const struct chunk *chunk)
 {
     return chunk->status == DS_STATUS_OK &&
-           (chunk->kind == CHUNK_READ || chunk->kind == CHUNK_WRITE);
+           (chunk->kind == CHUNK_READ || chunk->kind == CHUNK_WRITE || chunk->kind == CHUNK_FLUSH);
 }
 
 static bool is_covered(const struct chunk *chunk)
@@ -154,7 +154,7 @@ static bool settle_error(struct read_stage *stage, struct chunk *chunk, int erro
             return settle_refused_direct(stage, chunk);
         break;
     }
-    fail(stage, chunk, status_from_errno(error, chunk->kind == CHUNK_WRITE), -error);
+    fail(stage, chunk, status_from_errno(error, chunk->kind != CHUNK_READ), -error);
     return true;
 }
 
@@ -236,6 +236,8 @@ static uint32_t accept(struct read_stage *stage, struct turn *turn)
     n = ring_pop_n_sc(&stage->in, (void **)chunks, min_u32(room, TURN_POP_MAX));
     for (uint32_t i = 0; i < n; i++) {
         chunk_advance(chunks[i], CHUNK_READY, CHUNK_IN_READ);
+        if (request_is_cancelled(chunks[i]->request))
+            chunk_fail(chunks[i], DS_STATUS_CANCELLED, 0);
         if (needs_transfer(chunks[i]))
             waiting_push(stage, chunks[i]);
         else

@@ -55,7 +55,9 @@ static int64_t transfer(const struct chunk *chunk)
     off_t offset = (off_t)(chunk->file_offset + chunk->io_done);
     ssize_t n;
 
-    if (chunk->kind == CHUNK_WRITE)
+    if (chunk->kind == CHUNK_FLUSH)
+        n = fdatasync(chunk_fd(chunk));
+    else if (chunk->kind == CHUNK_WRITE)
         n = pwrite(chunk_fd(chunk), memory, bytes, offset);
     else
         n = pread(chunk_fd(chunk), memory, bytes, offset);

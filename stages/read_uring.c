@@ -280,6 +280,12 @@ static void prepare(struct uring *u, struct io_uring_sqe *sqe, struct chunk *chu
     int file = fixed_file(u, chunk);
     int op = is_write ? IORING_OP_WRITE : IORING_OP_READ;
 
+    if (chunk->kind == CHUNK_FLUSH) {
+        io_uring_prep_fsync(sqe, chunk_fd(chunk), IORING_FSYNC_DATASYNC);
+        kernel_takes(chunk);
+        io_uring_sqe_set_data64(sqe, (uintptr_t)chunk | tries);
+        return;
+    }
     if (slice >= 0)
         op = is_write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED;
     io_uring_prep_rw(op, sqe, file >= 0 ? file : chunk_fd(chunk), memory, bytes, offset);

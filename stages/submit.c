@@ -1,5 +1,5 @@
 /* Splitting requests into chunks, and handing out credit. */
-#include "stages/submit.h"
+#include "stages/split.h"
 
 #include "engine/clock.h"
 #include "engine/file.h"
@@ -10,7 +10,10 @@
 
 /* Requests begun in one turn, at most: keeps a turn short when requests are tiny. */
 #define SUBMIT_TURN_MAX 256
-#define FD_DIRECT_ALIGN 4096u
+/* What requests that are not REALTIME may have in flight while a REALTIME queue exists: enough to
+ * keep a disk busy (2 GB/s for 250 us, 128 reads of 4 KiB), and all that a realtime request can find
+ * ahead of it in the device. */
+#define ORDINARY_WINDOW_BYTES (512u << 10)
 
 int submit_open(struct submit_stage *stage, const struct submit_config *config)
 {
@@ -64,6 +67,7 @@ void submit_add_lane(struct submit_stage *stage, struct ring *out, struct event 
 
 void submit_attach(struct submit_stage *stage, struct ds_queue *queue)
 {
+    schedule_add(&stage->schedule, queue->index, (enum ds_priority)queue->priority);
     /* release: pairs with the acquire in queue_at */
     atomic_store_explicit(&stage->queues[queue->index], queue, memory_order_release);
 }
@@ -84,7 +88,7 @@ static void lane_flush(struct submit_stage *stage, struct submit_lane *lane)
     lane->burst_n = 0;
 }
 
-static void chunk_send(struct submit_stage *stage, struct chunk *chunk, uint64_t now_ns)
+void submit_send(struct submit_stage *stage, struct chunk *chunk, uint64_t now_ns)
 {
     struct submit_lane *lane = &stage->lanes[stage->next_lane];
 
@@ -107,249 +111,97 @@ static void credit_account(struct submit_stage *stage)
                      __ATOMIC_RELAXED);
 }
 
-/* Can this transfer use the O_DIRECT descriptor? `address` 0: staging memory. */
-static bool direct_possible(const struct submit_stage *stage, const struct request *r,
-                            uint64_t address, uint64_t offset, uint64_t bytes)
-{
-    uint32_t memory_align = FD_DIRECT_ALIGN, offset_align = FD_DIRECT_ALIGN;
-
-    if (r->file != NULL) {
-        if (!file_is_direct(r->file))
-            return false;
-        memory_align = r->file->memory_align;
-        offset_align = r->file->offset_align;
-    } else if (!r->fd_direct) {
-        return false;
-    }
-    /* Chunks begin at multiples of chunk_bytes. */
-    if (stage->chunk_bytes % offset_align != 0)
-        return false;
-    if (address == 0 ? memory_align > 1u << stage->unit_shift
-                     : stage->chunk_bytes % memory_align != 0)
-        return false;
-    return address % memory_align == 0 && offset % offset_align == 0 && bytes % offset_align == 0;
-}
-
-static uint32_t direct_align(const struct request *r)
-{
-    return r->file != NULL ? r->file->offset_align : FD_DIRECT_ALIGN;
-}
-
-static void shape_read(const struct submit_stage *stage, struct request *r)
-{
-    uint64_t address = (uint64_t)(uintptr_t)r->host;
-
-    r->in_place = r->host != NULL;
-    if (direct_possible(stage, r, 0, 0, 0)) {
-        r->direct = 1;
-        r->align = direct_align(r);
-        r->in_place = r->in_place && direct_possible(stage, r, address, r->offset, r->size);
-    }
-    r->in_place = r->in_place && stage->copies_data;
-}
-
-/* Chooses how the disk transfers of a request are shaped: through which descriptor, with which
- * alignment, and whether straight from or to the caller's host memory. Fixed here for all of its
- * chunks, since a file can turn buffered at any time. */
-static void request_shape(const struct submit_stage *stage, struct request *r)
-{
-    r->direct = 0;
-    r->align = 1;
-    if (r->kind == REQUEST_READ) {
-        shape_read(stage, r);
-        return;
-    }
-    r->direct = direct_possible(stage, r, (uint64_t)(uintptr_t)r->host, r->offset, r->size);
-    r->in_place = r->host != NULL;
-}
-
-/* Where the window of chunk 0 begins in the file. */
-static uint64_t request_base(const struct request *r)
-{
-    return align_down_u64(r->offset, r->align);
-}
-
-/* Fills the disk and payload ranges of chunk number `index`: window [base + index * chunk_bytes,
- * + chunk_bytes) of the file, cut to the request. */
-static void chunk_range(const struct submit_stage *stage, const struct request *r, uint32_t index,
-                        struct chunk *chunk)
-{
-    uint64_t window = request_base(r) + (uint64_t)index * stage->chunk_bytes;
-    uint64_t first = max_u64(window, r->offset);
-    uint64_t last = min_u64(window + stage->chunk_bytes, r->offset + r->size);
-
-    DS_ASSERT(first < last);
-    chunk->file_offset = window;
-    chunk->request_offset = first - r->offset;
-    chunk->payload_bytes = (uint32_t)(last - first);
-    chunk->io_bytes = (uint32_t)(align_up_u64(last, r->align) - window);
-    DS_ASSERT(chunk->io_bytes <= stage->chunk_bytes);
-}
-
-static bool staging_take(struct submit_stage *stage, struct chunk *chunk)
-{
-    uint32_t units = (chunk->io_bytes + (1u << stage->unit_shift) - 1) >> stage->unit_shift;
-    uint32_t unit = arena_take(&stage->arena, units);
-
-    if (unit == ARENA_NONE)
-        return false;
-    chunk->arena_unit = unit;
-    chunk->memory = stage->staging->memory + ((uint64_t)unit << stage->unit_shift);
-    return true;
-}
-
-/* Makes and sends the next chunk of the current request. False: no credit now. */
-static bool chunk_make(struct submit_stage *stage, uint64_t now_ns)
-{
-    struct request *r = stage->current;
-    uint8_t status = __atomic_load_n(&r->status, __ATOMIC_RELAXED);
-    struct chunk *chunk;
-
-    if (stage->free_chunks_n == 0)
-        return false;
-    chunk = stage->free_chunks[stage->free_chunks_n - 1];
-    DS_ASSERT(chunk->state == CHUNK_FREE);
-    chunk->request = r;
-    chunk->io_done = 0;
-    chunk->arena_unit = CHUNK_NO_ARENA;
-    chunk->status = DS_STATUS_OK;
-    chunk->error = 0;
-    chunk->direct = r->direct;
-    chunk->kind = r->kind == REQUEST_READ ? CHUNK_READ
-                  : r->host != NULL       ? CHUNK_WRITE
-                                          : CHUNK_DOWNLOAD;
-    /* Refused at its begin, or an earlier chunk has failed meanwhile: the rest need not be moved. */
-    if (status != DS_STATUS_OK) {
-        chunk_fail(chunk, status, 0);
-        chunk->payload_bytes = 0;
-        stage->free_chunks_n--;
-        chunk_send(stage, chunk, now_ns);
-        return true;
-    }
-    chunk_range(stage, r, stage->current_chunk, chunk);
-    if (r->in_place)
-        chunk->memory = r->host + chunk->request_offset;
-    else if (!staging_take(stage, chunk))
-        return false;
-    stage->free_chunks_n--;
-    STAT_ADD(stage->stats.counters.bytes, chunk->payload_bytes);
-    chunk_send(stage, chunk, now_ns);
-    return true;
-}
-
-/* A signal travels as a chunk without data. */
-static bool signal_make(struct submit_stage *stage, uint64_t now_ns)
-{
-    struct request *r = stage->current;
-    struct chunk *chunk;
-
-    if (stage->free_chunks_n == 0)
-        return false;
-    chunk = stage->free_chunks[--stage->free_chunks_n];
-    DS_ASSERT(chunk->state == CHUNK_FREE);
-    *chunk = (struct chunk){
-        .request = r,
-        .kind = CHUNK_SIGNAL,
-        .arena_unit = CHUNK_NO_ARENA,
-        .io_bytes = r->queue->epoch_requests,
-    };
-    r->queue->epoch_requests = 0;
-    r->queue->epoch++;
-    chunk_send(stage, chunk, now_ns);
-    return true;
-}
-
-/* Counts the request for its file, unless that is being closed. The order of the two accesses, and
- * of the two in ds_file_close, makes sure that either we see the mark or the closer our count. */
-static bool file_begin(struct ds_file *file)
-{
-    atomic_fetch_add_explicit(&file->begun, 1, memory_order_seq_cst);
-    return !atomic_load_explicit(&file->closed, memory_order_seq_cst);
-}
-
-static void request_begin(struct submit_stage *stage, struct request *r, uint64_t now_ns)
-{
-    struct ds_queue *queue = r->queue;
-    uint64_t waited_ns = now_ns > r->enqueued_ns ? now_ns - r->enqueued_ns : 0;
-
-    hist_record(&stage->stats.latency_ns, waited_ns);
-    r->epoch = queue->epoch;
-    r->bytes_done = 0; /* the intake used its place */
-    if (r->kind != REQUEST_SIGNAL)
-        queue->epoch_requests++;
-    if (r->file != NULL && !file_begin(r->file))
-        r->status = DS_STATUS_FILE_CLOSED;
-    if (r->kind == REQUEST_SIGNAL || r->status != DS_STATUS_OK) {
-        r->chunks_total = 1; /* one that carries no data */
-    } else {
-        uint64_t span, chunks;
-
-        request_shape(stage, r);
-        span = r->offset + r->size - request_base(r);
-        chunks = (span + stage->chunk_bytes - 1) / stage->chunk_bytes;
-        DS_ASSERT(chunks <= UINT32_MAX);
-        r->chunks_total = (uint32_t)chunks;
-    }
-    STAT_ADD(stage->begun, 1);
-    STAT_ADD(stage->stats.counters.items, 1);
-    atomic_store_explicit(&queue->begun,
-                          atomic_load_explicit(&queue->begun, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
-    stage->current = r;
-    stage->current_chunk = 0;
-}
-
-/* Sends the chunks of the current request. False: starved. */
-static bool request_continue(struct submit_stage *stage, uint64_t now_ns)
-{
-    struct request *r = stage->current;
-
-    while (stage->current_chunk < r->chunks_total) {
-        bool made = r->kind == REQUEST_SIGNAL ? signal_make(stage, now_ns)
-                                              : chunk_make(stage, now_ns);
-
-        if (!made)
-            return false;
-        stage->current_chunk++;
-    }
-    stage->current = NULL;
-    return true;
-}
-
-/* Refills `requests` from the next queue that has something, round robin. */
-static bool requests_refill(struct submit_stage *stage)
+/* The ready bits of queues become pending ones. */
+static void ready_take(struct submit_stage *stage)
 {
     if (atomic_load_explicit(&stage->ready, memory_order_relaxed) != 0) {
         /* acquire: pairs with the release in ds_queue_submit */
         stage->pending |= atomic_exchange_explicit(&stage->ready, 0, memory_order_acquire);
     }
-    while (stage->pending != 0) {
-        uint64_t from = stage->pending & (~(uint64_t)0 << stage->next_queue);
-        uint32_t index = (uint32_t)__builtin_ctzll(from != 0 ? from : stage->pending);
-        struct ds_queue *queue = queue_at(stage, index);
-        uint32_t n = queue != NULL ? intake_pop(&queue->intake, stage->requests, SUBMIT_BURST) : 0;
-
-        if (queue != NULL && atomic_load_explicit(&queue->closing, memory_order_acquire))
-            stage->closing |= (uint64_t)1 << index;
-        if (n < SUBMIT_BURST)
-            stage->pending &= ~((uint64_t)1 << index);
-        stage->next_queue = (index + 1) % QUEUES_MAX;
-        if (n > 0) {
-            STAT_MAX(stage->stats.counters.ring_high_water,
-                     n + intake_pending(&queue->intake));
-            stage->requests_n = n;
-            stage->requests_at = 0;
-            return true;
-        }
-    }
-    return false;
 }
 
-static struct request *request_next(struct submit_stage *stage)
+/* The queue's next entry, or NULL: then it is not pending any more. */
+static struct request *queue_next(struct submit_stage *stage, uint32_t index)
 {
-    if (stage->requests_at == stage->requests_n && !requests_refill(stage))
+    struct ds_queue *queue = queue_at(stage, index);
+
+    if (queue == NULL) {
+        stage->pending &= ~((uint64_t)1 << index);
         return NULL;
-    return stage->requests[stage->requests_at++];
+    }
+    if (queue->popped_at == queue->popped_n) {
+        STAT_MAX(stage->stats.counters.ring_high_water, intake_pending(&queue->intake));
+        queue->popped_at = 0;
+        queue->popped_n = intake_pop(&queue->intake, queue->popped, ARRAY_LENGTH(queue->popped));
+        if (atomic_load_explicit(&queue->closing, memory_order_acquire))
+            stage->closing |= (uint64_t)1 << index;
+    }
+    if (queue->popped_n == 0) {
+        stage->pending &= ~((uint64_t)1 << index);
+        return NULL;
+    }
+    return queue->popped[queue->popped_at++];
+}
+
+/* The next request out of the queues in `set`, or NULL. */
+static struct request *request_next(struct submit_stage *stage, uint64_t set)
+{
+    while ((stage->pending & set) != 0) {
+        uint32_t index = schedule_pick(&stage->schedule, stage->pending & set);
+        struct request *r = queue_next(stage, index);
+
+        if (r != NULL) {
+            schedule_charge(&stage->schedule, (enum ds_priority)r->queue->priority, r->size);
+            return r;
+        }
+    }
+    return NULL;
+}
+
+/* Room in the window that requests other than REALTIME have while there is a REALTIME queue. */
+static bool window_has_room(const struct submit_stage *stage)
+{
+    return stage->ordinary_bytes < ORDINARY_WINDOW_BYTES ||
+           schedule_members(&stage->schedule, DS_PRIORITY_REALTIME) == 0;
+}
+
+/* Sends the chunks of the flow's request. False: starved. */
+static bool flow_continue(struct submit_stage *stage, struct submit_flow *flow, uint64_t now_ns)
+{
+    while (flow->current != NULL) {
+        /* Read before: once its last chunk is out, the request's slot may be in use again. */
+        bool is_last = flow->chunk + 1 == flow->current->chunks_total;
+
+        flow->starved = (flow == &stage->ordinary && !window_has_room(stage)) ||
+                        !split_next(stage, flow->current, flow->chunk, now_ns);
+        if (flow->starved)
+            return false;
+        flow->chunk++;
+        if (is_last)
+            flow->current = NULL;
+    }
+    return true;
+}
+
+/* Begins requests of the queues in `set` until there are no more, no credit, or enough for a turn.
+ * Returns how many. */
+static uint32_t flow_run(struct submit_stage *stage, struct submit_flow *flow, uint64_t set,
+                         uint64_t now_ns)
+{
+    uint32_t begun = 0;
+
+    flow->starved = false;
+    while (flow_continue(stage, flow, now_ns) && begun < SUBMIT_TURN_MAX) {
+        struct request *r = request_next(stage, set);
+
+        if (r == NULL)
+            break;
+        split_begin(stage, r, now_ns);
+        flow->current = r;
+        flow->chunk = 0;
+        begun++;
+    }
+    return begun;
 }
 
 static void chunk_reclaim(struct submit_stage *stage, struct chunk *chunk, uint64_t now_ns)
@@ -359,17 +211,26 @@ static void chunk_reclaim(struct submit_stage *stage, struct chunk *chunk, uint6
     if (chunk->state == CHUNK_FREE) {
         if (chunk->arena_unit != CHUNK_NO_ARENA)
             arena_give(&stage->arena, chunk->arena_unit);
+        stage->ordinary_bytes -= chunk->ordinary ? chunk_window_bytes(chunk) : 0;
         stage->free_chunks[stage->free_chunks_n++] = chunk;
         return;
     }
-    /* The second lap of a write from a GPU buffer: its bytes are in staging now, or it failed. */
     chunk_advance(chunk, CHUNK_DONE_COPY, CHUNK_FREE);
-    DS_ASSERT(chunk->kind == CHUNK_DOWNLOAD);
-    chunk->kind = CHUNK_WRITE;
-    chunk->file_offset = r->offset + chunk->request_offset;
-    chunk->io_bytes = chunk->payload_bytes;
     chunk->io_done = 0;
-    chunk_send(stage, chunk, now_ns);
+    if (chunk->kind == CHUNK_NOTICE) {
+        /* A flush whose turn has come: everything before it is complete. */
+        DS_ASSERT(r->kind == REQUEST_FLUSH);
+        chunk->kind = CHUNK_FLUSH;
+        chunk->file_offset = r->offset;
+        chunk->io_bytes = 1; /* a transfer that is over with any answer but an error */
+    } else {
+        /* The second lap of a write from a GPU buffer: its bytes are in staging, or it failed. */
+        DS_ASSERT(chunk->kind == CHUNK_DOWNLOAD);
+        chunk->kind = CHUNK_WRITE;
+        chunk->file_offset = r->offset + chunk->request_offset;
+        chunk->io_bytes = chunk->payload_bytes;
+    }
+    submit_send(stage, chunk, now_ns);
 }
 
 static uint32_t submit_reclaim(struct submit_stage *stage, uint64_t now_ns)
@@ -397,12 +258,13 @@ static void submit_detach(struct submit_stage *stage)
 
         closing &= closing - 1;
         /* acquire: pairs with the release in the complete stage */
-        if (intake_pending(&queue->intake) > 0 ||
+        if (intake_pending(&queue->intake) > 0 || queue->popped_at != queue->popped_n ||
             atomic_load_explicit(&queue->completed, memory_order_acquire) !=
                 atomic_load_explicit(&queue->begun, memory_order_relaxed))
             continue;
         stage->closing &= ~((uint64_t)1 << index);
         stage->pending &= ~((uint64_t)1 << index);
+        schedule_remove(&stage->schedule, index);
         atomic_store_explicit(&stage->queues[index], NULL, memory_order_relaxed);
         /* release: our last touch of the queue; pairs with the acquire in ds_queue_destroy */
         atomic_store_explicit(&queue->detached, true, memory_order_release);
@@ -414,24 +276,17 @@ static uint32_t submit_work(void *self, uint64_t now_ns)
 {
     struct submit_stage *stage = self;
     uint32_t moved = submit_reclaim(stage, now_ns);
-    uint32_t begun = 0;
+    uint64_t realtime = schedule_members(&stage->schedule, DS_PRIORITY_REALTIME);
 
-    stage->starved = stage->current != NULL && !request_continue(stage, now_ns);
-    while (!stage->starved && begun < SUBMIT_TURN_MAX) {
-        struct request *r = request_next(stage);
-
-        if (r == NULL)
-            break;
-        request_begin(stage, r, now_ns);
-        stage->starved = !request_continue(stage, now_ns);
-        begun++;
-    }
+    ready_take(stage);
+    moved += flow_run(stage, &stage->realtime, realtime, now_ns);
+    moved += flow_run(stage, &stage->ordinary, ~realtime, now_ns);
     for (uint32_t i = 0; i < stage->lanes_n; i++)
         lane_flush(stage, &stage->lanes[i]);
     credit_account(stage);
-    if (stage->closing != 0 && stage->current == NULL && stage->requests_at == stage->requests_n)
+    if (stage->closing != 0)
         submit_detach(stage);
-    return moved + begun;
+    return moved;
 }
 
 /* The complete stage was stopped before this one, and may have given credit after our last turn. */
@@ -447,18 +302,24 @@ static enum stage_wait submit_waiting(void *self)
 {
     const struct submit_stage *stage = self;
 
-    return stage->starved ? STAGE_WAIT_CREDIT : STAGE_IDLE;
+    return stage->realtime.starved || stage->ordinary.starved ? STAGE_WAIT_CREDIT : STAGE_IDLE;
+}
+
+static bool flow_is_ready(const struct submit_stage *stage, const struct submit_flow *flow,
+                          uint64_t set)
+{
+    return !flow->starved && (flow->current != NULL || (stage->pending & set) != 0);
 }
 
 static bool submit_ready(void *self)
 {
     struct submit_stage *stage = self;
+    uint64_t realtime = schedule_members(&stage->schedule, DS_PRIORITY_REALTIME);
 
-    if (ring_count(&stage->returned) > 0)
-        return true;
-    return !stage->starved && (stage->pending != 0 || stage->current != NULL ||
-                               stage->requests_at != stage->requests_n ||
-                               atomic_load_explicit(&stage->ready, memory_order_relaxed) != 0);
+    return ring_count(&stage->returned) > 0 ||
+           atomic_load_explicit(&stage->ready, memory_order_relaxed) != 0 ||
+           flow_is_ready(stage, &stage->realtime, realtime) ||
+           flow_is_ready(stage, &stage->ordinary, ~realtime);
 }
 
 const struct stage_ops submit_stage_ops = {

@@ -11,6 +11,7 @@
 #include "engine/queue.h"
 #include "engine/staging.h"
 #include "engine/worker.h"
+#include "stages/schedule.h"
 
 #define SUBMIT_LANES_MAX DS_READ_LANES_MAX
 #define SUBMIT_BURST 64 /* chunks handed to a lane, and entries taken off a queue, at a time */
@@ -29,6 +30,13 @@ struct submit_config {
     uint32_t chunk_bytes;
     uint32_t chunks_max;
     bool copies_data;        /* false for the nil copy: host destinations need no memory */
+};
+
+/* A request that is being split. REALTIME has a flow of its own, so that it overtakes. */
+struct submit_flow {
+    struct request *current;
+    uint32_t chunk;    /* next of current->chunks_total */
+    bool starved;      /* no chunk, no staging, or no room in the window for it */
 };
 
 struct submit_stage {
@@ -51,15 +59,11 @@ struct submit_stage {
     _Atomic(struct ds_queue *) queues[QUEUES_MAX];
     _Atomic uint64_t ready;       /* set by ds_queue_submit and ds_queue_destroy */
     uint64_t pending;             /* queues seen ready, not yet found empty */
-    uint32_t next_queue;          /* where the round robin goes on */
     uint64_t closing;             /* queues to be let go when they are at rest */
     struct event detached;        /* a queue was let go */
-
-    struct request *requests[SUBMIT_BURST]; /* popped, not begun */
-    uint32_t requests_n, requests_at;
-    struct request *current;      /* being split */
-    uint32_t current_chunk;       /* of current->chunks_total */
-    bool starved;                 /* no chunk or no staging for `current` */
+    struct schedule schedule;
+    struct submit_flow realtime, ordinary;
+    uint64_t ordinary_bytes;      /* in flight, of requests that are not REALTIME */
 
     struct stage_stats stats;
     uint64_t begun;               /* requests, for ds_counters */

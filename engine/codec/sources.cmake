@@ -4,6 +4,9 @@
 option(DS_CODEC_ZSTD "Decode zstd where libzstd is found" ON)
 option(DS_CODEC_LZ4 "Decode lz4 where liblz4 is found" ON)
 
+set(DS_VECTORS_DIR "${PROJECT_SOURCE_DIR}/../shared/gdeflate-vectors" CACHE PATH
+  "GDeflate test vectors; tests that need them are skipped without")
+
 set(ds_codec_sources
   engine/codec/block.c
   engine/codec/codec.c

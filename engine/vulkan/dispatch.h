@@ -58,6 +58,7 @@
 
 #define VULKAN_DEVICE_KHR(X)                                                                       \
     X(GetSemaphoreCounterValue)                                                                    \
+    X(SignalSemaphore)                                                                             \
     X(WaitSemaphores)
 
 struct vulkan_dispatch {

@@ -1,7 +1,10 @@
 /* ds/queue.h - queues and requests.
  *
  * A request's life:  enqueue -> submit -> (stages) -> exactly one result
- * Requests start and end in any order, even within a queue.
+ *
+ * Requests start and end in any order, even within a queue. Notifications (status, event and signal
+ * entries) are FIFO: each fires after everything enqueued before it on its queue is complete, holds
+ * back nothing enqueued after it, and is seen in that order by every observer.
  */
 #ifndef DS_QUEUE_H
 #define DS_QUEUE_H
@@ -14,10 +17,31 @@ extern "C" {
 #endif
 
 struct ds_queue;
+struct ds_status_array;
+
+/* An array of outcomes that status entries set and any thread reads, shared between queues at will.
+ * Each starts as DS_STATUS_OK and keeps what it was set to until it is enqueued again. */
+
+/* ds_status_array_create makes `n` (1..2^20) of them. -EINVAL, -ENOMEM. */
+DS_API int ds_status_array_create(struct ds_engine *engine, uint32_t n,
+                                  struct ds_status_array **array);
+
+/* ds_status_array_destroy gives the array up and sets *array to NULL; entries that are still queued
+ * keep it alive. NULL is ignored. Thread-safety: any thread. */
+DS_API void ds_status_array_destroy(struct ds_status_array **array);
+
+/* ds_status_array_get returns an enum ds_status, and the -errno or VkResult behind it in *error
+ * (which may be NULL). -EINVAL: index is outside. What the requests wrote is visible to a caller
+ * that saw the outcome. Thread-safety: any thread; wait-free. */
+DS_API int ds_status_array_get(const struct ds_status_array *array, uint32_t index,
+                               int32_t *error);
 
 enum ds_op {
-    DS_OP_READ = 0,  /* file -> host memory or GPU buffer */
+    DS_OP_READ = 0,  /* file or `source` -> host memory or GPU buffer */
     DS_OP_WRITE = 1, /* host memory or GPU buffer -> file */
+    /* fdatasync(2) of the file, once every WRITE enqueued before it on this queue is complete.
+     * size, offset and memory are 0. It fails when one of those writes to the file failed. */
+    DS_OP_FLUSH = 2,
 };
 
 enum ds_request_flags {
@@ -41,6 +65,9 @@ struct ds_request {
     uint64_t gpu_offset;      /* bytes into gpu_buffer */
     uint64_t gpu_buffer_bytes; /* size of gpu_buffer, checked against; 0 = the caller vouches */
     uint64_t user_data;       /* returned in the result */
+    const void *source;       /* READ: take `size` bytes from here instead of a file, else NULL */
+    uint64_t cancel_tag;      /* for ds_queue_cancel */
+    const char *name;         /* for error records; must live until the result; or NULL */
 };
 
 struct ds_result {
@@ -64,6 +91,18 @@ enum ds_queue_flags {
     DS_QUEUE_SINGLE_PRODUCER = 1u << 0,
     /* Promise: poll and wait are called by one thread at a time. */
     DS_QUEUE_SINGLE_CONSUMER = 1u << 1,
+    /* Submit by itself whenever half of the capacity is enqueued and not submitted. */
+    DS_QUEUE_AUTO_SUBMIT = 1u << 2,
+};
+
+/* REALTIME goes first, always; the others share the disk by bytes, 100 : 10 : 1, so that none
+ * starves. While an engine has a REALTIME queue, the others keep little enough in flight that a
+ * realtime request waits only for what the device already has. */
+enum ds_priority {
+    DS_PRIORITY_NORMAL = 0,
+    DS_PRIORITY_LOW = 1,
+    DS_PRIORITY_HIGH = 2,
+    DS_PRIORITY_REALTIME = 3,
 };
 
 struct ds_queue_config {
@@ -72,7 +111,7 @@ struct ds_queue_config {
     /* Requests between enqueue and the retrieval of their result. Rounded up to a power of two.
      * 0 = 1024. Range 1..65536. */
     uint32_t capacity;
-    uint32_t reserved;
+    uint32_t priority;          /* enum ds_priority */
     const char *name;           /* for logs; copied, at most 31 bytes kept; NULL = "" */
     ds_complete_fn on_complete; /* NULL = results wait for ds_queue_poll */
     void *on_complete_ctx;
@@ -111,6 +150,7 @@ DS_API void ds_queue_destroy(struct ds_queue **queue);
  *   -ERANGE     gpu_offset + size exceeds gpu_buffer_bytes
  *   -EBADF      fd is not open for the op, or the file was not opened with DS_FILE_WRITE
  *   -ENODEV     a GPU buffer, but the engine has no Vulkan back end
+ *   -ESHUTDOWN  ds_queue_close was called
  * Never blocks on the disk or the GPU, never allocates. Thread-safety: any thread, unless
  * DS_QUEUE_SINGLE_PRODUCER. With many producers the slot is taken lock-free, but publishing is not:
  * a producer stopped between its two steps delays the others (Concurrency Kit's ck_ring). */
@@ -120,6 +160,13 @@ DS_API int ds_queue_enqueue(struct ds_queue *queue, const struct ds_request *req
  * on; when the next one was refused and none before it, returns its error. */
 DS_API int ds_queue_enqueue_batch(struct ds_queue *queue, const struct ds_request *requests,
                                   uint32_t n);
+
+/* ds_queue_enqueue_wait is ds_queue_enqueue that waits for a free slot, at most timeout_ns, and
+ * submits what was enqueued before it waits. -ETIMEDOUT instead of -EAGAIN. On a queue that is
+ * polled another thread must poll; never call it from a completion callback. In MANUAL topology it
+ * steps the engine. */
+DS_API int ds_queue_enqueue_wait(struct ds_queue *queue, const struct ds_request *request,
+                                 uint64_t timeout_ns);
 
 /* ds_queue_enqueue_signal adds an entry that signals `value` on a timeline VkSemaphore of the
  * back end's device (ds_vulkan_semaphore() in ds/vulkan.h converts) once every request enqueued
@@ -131,6 +178,21 @@ DS_API int ds_queue_enqueue_batch(struct ds_queue *queue, const struct ds_reques
  * is 0. Values on one semaphore must rise (VUID-VkSubmitInfo-pSignalSemaphores-03242). */
 DS_API int ds_queue_enqueue_signal(struct ds_queue *queue, uint64_t semaphore, uint64_t value,
                                    uint64_t user_data);
+
+/* ds_queue_enqueue_status adds an entry that sets array[index] to the outcome of the requests since
+ * the last status entry of this queue: the status of the first that failed, in the order of the
+ * enqueues, or DS_STATUS_OK. Cancelled requests are no failures. array[index] is DS_STATUS_PENDING
+ * from this call on. It takes a slot until it has fired, and yields no result.
+ *   -EINVAL   index outside the array, an array of another engine
+ *   -EBUSY    array[index] is pending already
+ * else as ds_queue_enqueue. The queue keeps the array alive until the entry has fired. */
+DS_API int ds_queue_enqueue_status(struct ds_queue *queue, struct ds_status_array *array,
+                                   uint32_t index);
+
+/* ds_queue_enqueue_event adds an entry that adds 1 to an eventfd(2). The descriptor is duplicated:
+ * it may be closed at once. It takes a slot until it has fired, and yields no result. Errors as
+ * ds_queue_enqueue; -EBADF, -EMFILE as dup(2). */
+DS_API int ds_queue_enqueue_event(struct ds_queue *queue, int eventfd);
 
 /* ds_queue_submit publishes all that this thread has enqueued so far, and wakes the engine. A
  * no-op when there is nothing new. Thread-safety: as ds_queue_enqueue. */
@@ -151,11 +213,44 @@ DS_API uint32_t ds_queue_wait(struct ds_queue *queue, struct ds_result *results,
  * Owned by the queue. -EMFILE, -ENFILE, -ENOMEM as eventfd(2). Thread-safety: any thread. */
 DS_API int ds_queue_eventfd(struct ds_queue *queue);
 
+/* ds_queue_cancel cancels the requests enqueued so far whose (cancel_tag & mask) == value, and
+ * returns how many it marked. Best effort for the data: what the disk or the GPU already works on
+ * may still be written; exact for the completion: each request still yields its one result, with
+ * DS_STATUS_CANCELLED or, when it was too late, its own. Memory is untouched after the result. A
+ * request enqueued after the call is never hit. Never waits. Thread-safety: any thread. */
+DS_API uint32_t ds_queue_cancel(struct ds_queue *queue, uint64_t mask, uint64_t value);
+
+/* ds_queue_close submits nothing more, refuses further enqueues with -ESHUTDOWN and waits until
+ * what was submitted is complete. Results can still be polled. Threads as ds_queue_destroy. */
+DS_API void ds_queue_close(struct ds_queue *queue);
+
+/* The first failure since the record was last taken, in the order of the enqueues. */
+struct ds_error_record {
+    uint32_t struct_size;
+    uint32_t failures;         /* requests that failed since then; 0: the rest is 0 */
+    struct ds_result result;
+    struct ds_request request; /* as it was enqueued; its file, fd and memory may be gone */
+    char file_name[256];       /* path given to ds_file_open; "" for a descriptor */
+    char request_name[64];     /* request.name, cut to 63 bytes */
+};
+
+/* ds_queue_take_error fills *record up to record->struct_size and starts a new one. Cancelled
+ * requests are not in it. -EINVAL: struct_size is 0. Thread-safety: any thread. */
+DS_API int ds_queue_take_error(struct ds_queue *queue, struct ds_error_record *record);
+
+/* ds_queue_error_eventfd is ds_queue_eventfd for failures: readable when a request has failed since
+ * it was last read. */
+DS_API int ds_queue_error_eventfd(struct ds_queue *queue);
+
 struct ds_queue_info {
     uint32_t struct_size;
-    uint32_t capacity;   /* after rounding */
-    uint32_t free_slots; /* at some moment during the call */
-    uint32_t reserved;
+    uint32_t capacity;          /* after rounding */
+    uint32_t free_slots;        /* these four at some moment during the call */
+    uint32_t unsubmitted;       /* enqueued, not submitted */
+    uint32_t in_flight;         /* submitted, not complete */
+    uint32_t until_auto_submit; /* enqueues before AUTO_SUBMIT submits; 0 without the flag */
+    uint32_t priority;
+    char name[32];
 };
 
 /* ds_queue_get_info fills *info up to info->struct_size. -EINVAL: struct_size is 0.

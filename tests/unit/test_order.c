@@ -23,17 +23,19 @@ static void *tag(uintptr_t value)
     return (void *)value;
 }
 
+static struct order_error unused;
+
 Test(order, an_empty_epoch_fires_at_once)
 {
     struct order order;
 
     cr_assert_eq(order_open(&order, &host, 4), 0);
-    cr_assert_null(order_fire(&order));
+    cr_assert_null(order_fire(&order, &unused));
     cr_assert_not(order_waits(&order));
     order_signal(&order, 0, 0, tag(1));
     cr_assert(order_waits(&order));
-    cr_assert_eq(order_fire(&order), tag(1));
-    cr_assert_null(order_fire(&order), "only once");
+    cr_assert_eq(order_fire(&order, &unused), tag(1));
+    cr_assert_null(order_fire(&order, &unused), "only once");
     order_close(&order, &host);
 }
 
@@ -46,13 +48,13 @@ Test(order, later_epochs_wait_for_the_front)
     order_signal(&order, 1, 0, tag(2));
     order_done(&order, 2);
     order_signal(&order, 2, 1, tag(3));
-    cr_assert_null(order_fire(&order));
+    cr_assert_null(order_fire(&order, &unused));
     order_done(&order, 0);
-    cr_assert_null(order_fire(&order));
+    cr_assert_null(order_fire(&order, &unused));
     order_done(&order, 0);
     for (uintptr_t i = 1; i <= 3; i++)
-        cr_assert_eq(order_fire(&order), tag(i));
-    cr_assert_null(order_fire(&order));
+        cr_assert_eq(order_fire(&order, &unused), tag(i));
+    cr_assert_null(order_fire(&order, &unused));
     order_close(&order, &host);
 }
 
@@ -65,9 +67,9 @@ Test(order, requests_may_be_done_before_their_signal_arrives)
     for (uint32_t epoch = 0; epoch < 1000; epoch++) {
         order_done(&order, epoch);
         order_done(&order, epoch);
-        cr_assert_null(order_fire(&order));
+        cr_assert_null(order_fire(&order, &unused));
         order_signal(&order, epoch, 2, tag(epoch + 1));
-        cr_assert_eq(order_fire(&order), tag(epoch + 1));
+        cr_assert_eq(order_fire(&order, &unused), tag(epoch + 1));
     }
     order_close(&order, &host);
 }
@@ -81,10 +83,10 @@ Test(order, an_epoch_may_have_more_requests_than_its_counter_holds)
     order.epochs[0].done = UINT32_MAX - 1; /* as after so many requests */
     order_signal(&order, 0, 2, tag(1));    /* 2^32 + 2 in all */
     for (uint32_t i = 0; i < 4; i++) {
-        cr_assert_null(order_fire(&order), "%u requests are still out", 4 - i);
+        cr_assert_null(order_fire(&order, &unused), "%u requests are still out", 4 - i);
         order_done(&order, 0);
     }
-    cr_assert_eq(order_fire(&order), tag(1));
+    cr_assert_eq(order_fire(&order, &unused), tag(1));
     order_close(&order, &host);
 }
 
@@ -98,10 +100,10 @@ Test(order, signals_max_signals_can_be_open)
     for (uint32_t i = 0; i < SIGNALS; i++)
         order_signal(&order, order.front + i, i == 0 ? 1 : 0, tag(i + 1));
     order_done(&order, order.front + SIGNALS); /* of the epoch that is not closed yet */
-    cr_assert_null(order_fire(&order));
+    cr_assert_null(order_fire(&order, &unused));
     order_done(&order, order.front);
     for (uintptr_t i = 1; i <= SIGNALS; i++)
-        cr_assert_eq(order_fire(&order), tag(i));
+        cr_assert_eq(order_fire(&order, &unused), tag(i));
     order_close(&order, &host);
 }
 
@@ -159,7 +161,7 @@ Test(order, fires_like_the_plain_rule)
                 order_signal(&order, e->epoch, e->total, e);
             else
                 order_done(&order, e->epoch);
-            while ((e = order_fire(&order)) != NULL) {
+            while ((e = order_fire(&order, &unused)) != NULL) {
                 cr_assert_eq(e->epoch, fired++, "out of turn");
                 cr_assert(all_before_arrived(entries, (uint32_t)(e - entries)), "too early");
             }

@@ -1,0 +1,271 @@
+/* Turning requests into chunks: how they are shaped, what they need, where they stand in the order. */
+#include "stages/split.h"
+
+#include "engine/file.h"
+#include "engine/hist.h"
+
+#define FD_DIRECT_ALIGN 4096u
+
+/* Can this transfer use the O_DIRECT descriptor? `address` 0: staging memory. */
+static bool direct_possible(const struct submit_stage *stage, const struct request *r,
+                            uint64_t address, uint64_t offset, uint64_t bytes)
+{
+    uint32_t memory_align = FD_DIRECT_ALIGN, offset_align = FD_DIRECT_ALIGN;
+
+    if (r->file != NULL) {
+        if (!file_is_direct(r->file))
+            return false;
+        memory_align = r->file->memory_align;
+        offset_align = r->file->offset_align;
+    } else if (!r->fd_direct) {
+        return false;
+    }
+    /* Chunks begin at multiples of chunk_bytes. */
+    if (stage->chunk_bytes % offset_align != 0)
+        return false;
+    if (address == 0 ? memory_align > 1u << stage->unit_shift
+                     : stage->chunk_bytes % memory_align != 0)
+        return false;
+    return address % memory_align == 0 && offset % offset_align == 0 && bytes % offset_align == 0;
+}
+
+static uint32_t direct_align(const struct request *r)
+{
+    return r->file != NULL ? r->file->offset_align : FD_DIRECT_ALIGN;
+}
+
+static void shape_read(const struct submit_stage *stage, struct request *r)
+{
+    uint64_t address = (uint64_t)(uintptr_t)r->host;
+
+    r->in_place = r->host != NULL;
+    if (direct_possible(stage, r, 0, 0, 0)) {
+        r->direct = 1;
+        r->align = direct_align(r);
+        r->in_place = r->in_place && direct_possible(stage, r, address, r->offset, r->size);
+    }
+    r->in_place = r->in_place && stage->copies_data;
+}
+
+/* Chooses how the disk transfers of a request are shaped: through which descriptor, with which
+ * alignment, and whether straight from or to the caller's host memory. Fixed here for all of its
+ * chunks, since a file can turn buffered at any time. */
+static void request_shape(const struct submit_stage *stage, struct request *r)
+{
+    r->direct = 0;
+    r->align = 1;
+    if (r->source != NULL) {
+        r->in_place = r->host != NULL;
+        return;
+    }
+    if (r->kind == REQUEST_READ) {
+        shape_read(stage, r);
+        return;
+    }
+    r->direct = direct_possible(stage, r, (uint64_t)(uintptr_t)r->host, r->offset, r->size);
+    r->in_place = r->host != NULL;
+}
+
+/* Where the window of chunk 0 begins in the file. */
+static uint64_t request_base(const struct request *r)
+{
+    return align_down_u64(r->offset, r->align);
+}
+
+/* Fills the disk and payload ranges of chunk number `index`: window [base + index * chunk_bytes,
+ * + chunk_bytes) of the file, cut to the request. */
+static void chunk_range(const struct submit_stage *stage, const struct request *r, uint32_t index,
+                        struct chunk *chunk)
+{
+    uint64_t window = request_base(r) + (uint64_t)index * stage->chunk_bytes;
+    uint64_t first = max_u64(window, r->offset);
+    uint64_t last = min_u64(window + stage->chunk_bytes, r->offset + r->size);
+
+    DS_ASSERT(first < last);
+    chunk->file_offset = window;
+    chunk->request_offset = first - r->offset;
+    chunk->payload_bytes = (uint32_t)(last - first);
+    chunk->io_bytes = (uint32_t)(align_up_u64(last, r->align) - window);
+    DS_ASSERT(chunk->io_bytes <= stage->chunk_bytes);
+}
+
+static bool staging_take(struct submit_stage *stage, struct chunk *chunk)
+{
+    uint32_t units = (chunk->io_bytes + (1u << stage->unit_shift) - 1) >> stage->unit_shift;
+    uint32_t unit = arena_take(&stage->arena, units);
+
+    if (unit == ARENA_NONE)
+        return false;
+    chunk->arena_unit = unit;
+    chunk->memory = stage->staging->memory + ((uint64_t)unit << stage->unit_shift);
+    return true;
+}
+
+static enum chunk_kind data_kind(const struct request *r)
+{
+    if (r->kind == REQUEST_READ)
+        return r->source != NULL ? CHUNK_MEMORY : CHUNK_READ;
+    return r->host != NULL ? CHUNK_WRITE : CHUNK_DOWNLOAD;
+}
+
+/* Makes and sends chunk number `index` of a request. False: no credit now. */
+static bool chunk_make(struct submit_stage *stage, struct request *r, uint32_t index,
+                       uint64_t now_ns)
+{
+    uint8_t status = __atomic_load_n(&r->status, __ATOMIC_RELAXED);
+    struct chunk *chunk;
+
+    if (stage->free_chunks_n == 0)
+        return false;
+    chunk = stage->free_chunks[stage->free_chunks_n - 1];
+    DS_ASSERT(chunk->state == CHUNK_FREE);
+    chunk->request = r;
+    chunk->io_done = 0;
+    chunk->arena_unit = CHUNK_NO_ARENA;
+    chunk->status = DS_STATUS_OK;
+    chunk->error = 0;
+    chunk->direct = r->direct;
+    chunk->ordinary = r->queue->priority != DS_PRIORITY_REALTIME;
+    chunk->kind = data_kind(r);
+    if (status == DS_STATUS_OK && request_is_cancelled(r))
+        status = DS_STATUS_CANCELLED;
+    /* Refused at its begin, or an earlier chunk has failed meanwhile: the rest need not be moved. */
+    if (status != DS_STATUS_OK) {
+        chunk_fail(chunk, status, 0);
+        chunk->payload_bytes = 0;
+        chunk->io_bytes = 0;
+        stage->free_chunks_n--;
+        submit_send(stage, chunk, now_ns);
+        return true;
+    }
+    chunk_range(stage, r, index, chunk);
+    if (r->in_place)
+        chunk->memory = r->host + chunk->request_offset;
+    else if (!staging_take(stage, chunk))
+        return false;
+    stage->free_chunks_n--;
+    STAT_ADD(stage->stats.counters.bytes, chunk->payload_bytes);
+    if (chunk->ordinary)
+        stage->ordinary_bytes += chunk_window_bytes(chunk);
+    submit_send(stage, chunk, now_ns);
+    return true;
+}
+
+/* What closes an epoch travels as a chunk without data. */
+static bool dataless_make(struct submit_stage *stage, struct request *r, enum chunk_kind kind,
+                          uint32_t requests, uint32_t epoch, uint64_t now_ns)
+{
+    struct chunk *chunk;
+
+    if (stage->free_chunks_n == 0)
+        return false;
+    chunk = stage->free_chunks[--stage->free_chunks_n];
+    DS_ASSERT(chunk->state == CHUNK_FREE);
+    *chunk = (struct chunk){
+        .request = r,
+        .kind = (uint8_t)kind,
+        .arena_unit = CHUNK_NO_ARENA,
+        .io_bytes = requests,
+        .file_offset = epoch,
+    };
+    submit_send(stage, chunk, now_ns);
+    return true;
+}
+
+static bool signal_make(struct submit_stage *stage, struct request *r, uint64_t now_ns)
+{
+    struct ds_queue *queue = r->queue;
+
+    if (!dataless_make(stage, r, CHUNK_SIGNAL, queue->epoch_requests, r->epoch, now_ns))
+        return false;
+    queue->epoch_requests = 0;
+    queue->epoch++;
+    return true;
+}
+
+/* A notification closes the epoch of the requests before it. A flush does too, and is then the first
+ * request of the next one, for the notifications behind it. */
+static bool notice_make(struct submit_stage *stage, struct request *r, uint64_t now_ns)
+{
+    struct ds_queue *queue = r->queue;
+    bool flush = r->kind == REQUEST_FLUSH;
+
+    if (!dataless_make(stage, r, CHUNK_NOTICE, queue->notice_requests, queue->notice_epoch,
+                       now_ns))
+        return false;
+    queue->notice_requests = flush ? 1 : 0;
+    queue->notice_epoch++;
+    queue->notices_begun++;
+    if (flush)
+        r->notice_epoch = queue->notice_epoch;
+    return true;
+}
+
+bool split_next(struct submit_stage *stage, struct request *r, uint32_t index, uint64_t now_ns)
+{
+    if (r->kind == REQUEST_SIGNAL)
+        return signal_make(stage, r, now_ns);
+    if (request_is_notice(r) || r->kind == REQUEST_FLUSH)
+        return notice_make(stage, r, now_ns);
+    return chunk_make(stage, r, index, now_ns);
+}
+
+/* Counts the request for its file, unless that is being closed. The order of the two accesses, and
+ * of the two in ds_file_close, makes sure that either we see the mark or the closer our count. */
+static bool file_begin(struct ds_file *file)
+{
+    atomic_fetch_add_explicit(&file->begun, 1, memory_order_seq_cst);
+    return !atomic_load_explicit(&file->closed, memory_order_seq_cst);
+}
+
+/* Chunks that a request of data needs. */
+static uint32_t chunks_needed(const struct submit_stage *stage, const struct request *r)
+{
+    uint64_t span = r->offset + r->size - request_base(r);
+    uint64_t chunks = (span + stage->chunk_bytes - 1) / stage->chunk_bytes;
+
+    DS_ASSERT(chunks <= UINT32_MAX);
+    return (uint32_t)chunks;
+}
+
+/* Places an entry in its queue's two orders. */
+static void order_begin(struct request *r)
+{
+    struct ds_queue *queue = r->queue;
+
+    /* A signal of the GPU's would overtake notifications of ours that have not fired yet. Acquire:
+     * pairs with the release in notices_fire. */
+    if (r->kind == REQUEST_SIGNAL && queue->port.signals_by_host &&
+        queue->notices_begun !=
+            atomic_load_explicit(&queue->notices_fired, memory_order_acquire))
+        r->kind = REQUEST_SIGNAL_HOST;
+    r->sequence = queue->sequence++;
+    r->epoch = queue->epoch;
+    r->notice_epoch = queue->notice_epoch;
+    if (!request_is_notice(r) && r->kind != REQUEST_FLUSH)
+        queue->notice_requests++;
+    if (!request_is_notice(r) && r->kind != REQUEST_SIGNAL)
+        queue->epoch_requests++;
+}
+
+void split_begin(struct submit_stage *stage, struct request *r, uint64_t now_ns)
+{
+    struct ds_queue *queue = r->queue;
+
+    hist_record(&stage->stats.latency_ns,
+                now_ns > r->enqueued_ns ? now_ns - r->enqueued_ns : 0);
+    order_begin(r);
+    r->bytes_done = 0; /* the intake used its place */
+    if (r->file != NULL && !file_begin(r->file))
+        r->status = DS_STATUS_FILE_CLOSED;
+    r->chunks_total = 1;
+    if (r->status == DS_STATUS_OK && (r->kind == REQUEST_READ || r->kind == REQUEST_WRITE)) {
+        request_shape(stage, r);
+        r->chunks_total = chunks_needed(stage, r);
+    }
+    STAT_ADD(stage->begun, 1);
+    STAT_ADD(stage->stats.counters.items, 1);
+    atomic_store_explicit(&queue->begun,
+                          atomic_load_explicit(&queue->begun, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}

@@ -1,0 +1,23 @@
+/* The part of the submit stage that turns one request into chunks. */
+#ifndef STAGES_SPLIT_H
+#define STAGES_SPLIT_H
+
+#include "stages/submit.h"
+
+/* split_begin prepares an entry that was just popped: its place in the orders of its queue, its
+ * shape, its number of chunks. */
+void split_begin(struct submit_stage *stage, struct request *r, uint64_t now_ns);
+
+/* split_next makes chunk number `index` and sends it. False: no free chunk or no staging now. */
+bool split_next(struct submit_stage *stage, struct request *r, uint32_t index, uint64_t now_ns);
+
+/* submit_send hands a chunk to the next read lane. */
+void submit_send(struct submit_stage *stage, struct chunk *chunk, uint64_t now_ns);
+
+/* What a chunk counts in the window of requests that are not REALTIME; alike at both ends. */
+static inline uint32_t chunk_window_bytes(const struct chunk *chunk)
+{
+    return chunk->kind == CHUNK_NOTICE || chunk->kind == CHUNK_SIGNAL ? 0 : chunk->io_bytes;
+}
+
+#endif
