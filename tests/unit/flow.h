@@ -14,11 +14,10 @@
 
 #define FLOW_QUEUES 4
 #define FLOW_DEPTH 64
-#define FLOW_PARK_MAX 65536
 
 struct flow;
 
-/* A disk: keeps what was issued until flow.disk_holds says no; fails it as flow.disk_result says. */
+/* A disk: keeps what was issued until flow.disk_holds says no; answers as flow.disk_result says. */
 struct flow_disk {
     struct flow *flow;
     struct chunk *issued[FLOW_DEPTH];
@@ -30,7 +29,6 @@ struct flow {
     struct counting counting;
     struct staging staging;
     struct event event;
-    _Atomic uint64_t ready;
     struct submit_stage submit;
     struct read_stage read;
     struct copy_stage copy;
@@ -45,7 +43,6 @@ struct flow {
     bool (*disk_holds)(struct flow *flow, const struct chunk *chunk);
     int64_t (*disk_result)(struct flow *flow, const struct chunk *chunk);
     void *ctx;
-    uint64_t seed;
 };
 
 static inline int flow_disk_open(const struct read_backend_config *config,
@@ -213,14 +210,13 @@ static inline struct ds_queue *flow_queue(struct flow *flow, const struct ds_que
     struct queue_port port = {
         .host = &flow->host,
         .submit_event = &flow->event,
-        .ready = &flow->ready,
+        .ready = &flow->submit.ready,
         .gpu_allowed = flow->copy.config.kind != COPY_KIND_HOST,
         .memory_checked = flow->copy.config.kind != COPY_KIND_NIL,
         .file_checked = false,
     };
 
     cr_assert_lt(index, FLOW_QUEUES);
-    port.ready = &flow->submit.ready;
     cr_assert_eq(queue_open(queue, &port, config, index), 0);
     submit_attach(&flow->submit, queue);
     return queue;

@@ -1,4 +1,4 @@
-/* What several unit tests share: seeds, iteration counts, and an allocator that counts and fails. */
+/* What several unit tests share: seeds, iteration counts, an allocator that counts and fails. */
 #ifndef UNIT_SUPPORT_H
 #define UNIT_SUPPORT_H
 

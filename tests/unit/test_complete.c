@@ -110,9 +110,15 @@ Test(complete, a_chunk_that_comes_twice_is_a_bug, .signal = SIGABRT)
     flow_step(&flow, 1);
 }
 
-/* --- the whole flow against a model ------------------------------------------------------------ */
+/* --- the whole flow against a model --- */
 
-enum model_kind { MODEL_READ_GPU, MODEL_READ_HOST, MODEL_WRITE_GPU, MODEL_WRITE_HOST, MODEL_SIGNAL };
+enum model_kind {
+    MODEL_READ_GPU,
+    MODEL_READ_HOST,
+    MODEL_WRITE_GPU,
+    MODEL_WRITE_HOST,
+    MODEL_SIGNAL,
+};
 
 struct model_entry {
     enum model_kind kind;

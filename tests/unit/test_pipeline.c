@@ -1,5 +1,5 @@
-/* The engine as a whole, without a disk and a GPU: every topology does the same work, creation fails
- * cleanly at each step, and nothing is allocated once it runs. */
+/* The engine as a whole, without a disk and a GPU: every topology does the same work, creation
+ * fails cleanly at each step, and nothing is allocated once it runs. */
 #include "engine/clock.h"
 #include "unit/support.h"
 

@@ -11,9 +11,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define PRODUCERS 4
-#define POLLERS 3
-#define EACH (200000 / SLOWNESS)
 #define WAIT_ROUNDS (50000 / SLOWNESS)
 
 static struct ds_engine *engine;
@@ -421,101 +418,4 @@ Test(queue, destroy_drops_what_was_never_submitted_or_polled)
         cr_assert_null(queue);
         ds_queue_destroy(&queue);
     }
-}
-
-/* Many producers, many pollers: each request ends exactly once. */
-struct crowd {
-    struct ds_queue *queue;
-    uint32_t producers;
-    _Atomic uint32_t left;
-    uint8_t *seen;
-    _Atomic uint32_t bad;
-};
-
-struct member {
-    struct crowd *crowd;
-    uint32_t number;
-    pthread_t thread;
-};
-
-static void *crowd_produce(void *argument)
-{
-    struct member *member = argument;
-
-    for (uint32_t i = 0; i < EACH; i++) {
-        while (enqueue_one(member->crowd->queue, (uint64_t)member->number * EACH + i) != 0) {
-            ds_queue_submit(member->crowd->queue);
-            sched_yield();
-        }
-        if (i % 7 == 0)
-            ds_queue_submit(member->crowd->queue);
-    }
-    ds_queue_submit(member->crowd->queue);
-    return NULL;
-}
-
-static void *crowd_poll(void *argument)
-{
-    struct crowd *crowd = ((struct member *)argument)->crowd;
-    struct ds_result results[16];
-
-    while (atomic_load(&crowd->left) > 0) {
-        uint32_t n = ds_queue_wait(crowd->queue, results, 16, 10 * MS_NS);
-
-        for (uint32_t i = 0; i < n; i++) {
-            if (results[i].user_data >= (uint64_t)crowd->producers * EACH ||
-                results[i].status != DS_STATUS_OK || results[i].bytes != 100 ||
-                __atomic_fetch_add(&crowd->seen[results[i].user_data], 1, __ATOMIC_RELAXED) != 0)
-                atomic_fetch_add(&crowd->bad, 1);
-        }
-        atomic_fetch_sub(&crowd->left, n);
-    }
-    return NULL;
-}
-
-static void run_crowd(enum ds_topology topology, uint32_t flags, uint32_t producers,
-                      uint32_t pollers)
-{
-    struct ds_engine *nil = engine;
-    struct member members[PRODUCERS + POLLERS];
-    struct crowd crowd = {.producers = producers, .left = producers * EACH};
-
-    engine_open_with(topology, DS_READ_NIL, DS_COPY_NIL);
-    crowd.queue = queue_new(ds_queue_config(.capacity = 256, .flags = flags));
-    crowd.seen = calloc(producers, EACH);
-    for (uint32_t i = 0; i < producers + pollers; i++) {
-        members[i] = (struct member){.crowd = &crowd, .number = i};
-        pthread_create(&members[i].thread, NULL, i < producers ? crowd_produce : crowd_poll,
-                       &members[i]);
-    }
-    for (uint32_t i = 0; i < producers + pollers; i++)
-        pthread_join(members[i].thread, NULL);
-    cr_assert_eq(atomic_load(&crowd.bad), 0, "lost, doubled or damaged results");
-    cr_assert_eq(free_slots(crowd.queue), 256);
-    free(crowd.seen);
-    ds_queue_destroy(&crowd.queue);
-    ds_engine_destroy(&engine);
-    engine = nil;
-}
-
-Test(queue, many_producers_and_pollers_lose_no_slot_shared)
-{
-    run_crowd(DS_TOPOLOGY_SHARED, 0, PRODUCERS, POLLERS);
-}
-
-Test(queue, many_producers_and_pollers_lose_no_slot_dedicated)
-{
-    run_crowd(DS_TOPOLOGY_DEDICATED, 0, PRODUCERS, POLLERS);
-}
-
-Test(queue, many_producers_and_pollers_lose_no_slot_manual)
-{
-    run_crowd(DS_TOPOLOGY_MANUAL, 0, 2, 2);
-}
-
-Test(queue, the_promised_single_ones_lose_no_slot)
-{
-    run_crowd(DS_TOPOLOGY_SHARED, DS_QUEUE_SINGLE_PRODUCER | DS_QUEUE_SINGLE_CONSUMER, 1, 1);
-    run_crowd(DS_TOPOLOGY_SHARED, DS_QUEUE_SINGLE_PRODUCER, 1, POLLERS);
-    run_crowd(DS_TOPOLOGY_SHARED, DS_QUEUE_SINGLE_CONSUMER, PRODUCERS, 1);
 }

@@ -179,7 +179,7 @@ Test(worker, stages_start_in_order_and_stop_in_reverse_on_the_workers_thread)
     worker_fini(&bench.worker);
 }
 
-/* The error of a stage is what launch returns; those before it are stopped, none after it started. */
+/* A stage's error is what launch returns; those before it are stopped, those after it untouched. */
 Test(worker, a_stage_that_cannot_start_unwinds_those_before_it)
 {
     for (uint32_t bad = 0; bad < 3; bad++) {
