@@ -18,7 +18,7 @@ compile() { # header language standard compiler
 for path in "$include"/ds/*.h; do
     header=$(basename "$path")
     needs=""
-    [ "$header" = vulkan.h ] && needs=vulkan/vulkan_core.h
+    case $header in vulkan*.h) needs=vulkan/vulkan_core.h ;; esac
     [ "$header" = jemalloc.h ] && needs=jemalloc/jemalloc.h
     if [ -n "$needs" ] && ! has_header "$needs"; then
         echo "skipped: ds/$header: $needs is not installed"

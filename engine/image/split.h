@@ -1,0 +1,45 @@
+/* Chunks of image requests, and the copies that a chunk stands for. Pure: the submit stage cuts,
+ * the copy stage finds the same cuts again from the bytes that came. */
+#ifndef ENGINE_IMAGE_SPLIT_H
+#define ENGINE_IMAGE_SPLIT_H
+
+#include "engine/image/target.h"
+
+/* Copies in one chunk, at most. */
+#define IMAGE_REGIONS_MAX 64
+
+/* Room behind the payload, so that it can be shifted to where a copy may begin. Above every
+ * copy_align. */
+#define IMAGE_SHIFT_BYTES 128u
+
+/* One box that one VkBufferImageCopy can name. */
+struct image_region {
+    uint32_t subresource;
+    VkOffset3D at;
+    VkExtent3D extent;
+    uint64_t offset;      /* of its first row, from the first byte of the chunk's payload */
+    uint64_t row_bytes;
+    uint64_t row_pitch;
+    uint64_t slice_pitch;
+    uint32_t rows;        /* in one slice */
+    bool repack;          /* its pitch is not one of whole blocks: rows must be moved together */
+};
+
+/* image_chunk_next cuts the next chunk off: source bytes [*begin, *end), which begin and end with a
+ * line. False: there is none left. Moves the target's cursor only when `commit`. */
+bool image_chunk_next(struct image_target *target, const struct image_limits *limits, bool commit,
+                      uint64_t *begin, uint64_t *end);
+
+/* image_chunks_count: how many chunks image_chunk_next will make from the start. Resets the
+ * cursor. */
+uint32_t image_chunks_count(struct image_target *target, const struct image_limits *limits);
+
+/* image_chunk_regions lists the copies of a chunk that image_chunk_next made. They lie at multiples
+ * of copy_align from each other; one that needs `repack` is alone. */
+uint32_t image_chunk_regions(const struct image_target *target, uint64_t begin, uint64_t end,
+                             struct image_region regions[IMAGE_REGIONS_MAX]);
+
+/* image_atom_bytes: the most bytes of a part that must be in one chunk. */
+uint64_t image_atom_bytes(const struct ds_image *image, const struct image_part *part);
+
+#endif
