@@ -35,10 +35,14 @@ ALLOWED_INCLUDES = {
 }
 PROJECT_PREFIXES = ("ds/", "engine/", "stages/", "bench/", "tools/", "tests/", "support/")
 # Who sees more than one stage.
-COMPOSERS = ("stages/pipeline", "stages/runtime", "stages/files", "stages/control")
+COMPOSERS = ("stages/pipeline", "stages/runtime", "stages/files", "stages/images",
+             "stages/control")
 # (stage, the other one that it may see): why
 NEIGHBOURS = {
     ("complete", "copy"): "it waits for the tickets that copy hands out",
+    ("submit", "split"): "a part of submit",
+    ("submit", "schedule"): "a part of submit",
+    ("split", "submit"): "a part of submit",
 }
 VULKAN_USERS = ("include/ds/vulkan.h", "engine/vulkan/", "stages/copy_vulkan", "stages/runtime",
                 "bench/", "tests/", "tools/")
@@ -175,7 +179,8 @@ def main():
     for name in files:
         is_c = name.endswith((".c", ".h", ".cpp", ".comp"))
         is_text = name.endswith((".py", ".sh", ".cmake", ".txt", ".in")) or "." not in name
-        if not (is_c or is_text) or name.split("/")[0] not in CODE or \
+        if not (is_c or is_text) or "/corpus/" in name or \
+                name.split("/")[0] not in CODE or \
                 name.endswith(".spv.h"):
             continue
         with open(os.path.join(root, name), encoding="utf-8") as file:

@@ -126,7 +126,8 @@ struct ds_engine_config {
  * it; on error *engine is untouched and nothing is left behind.
  *   -EINVAL   a field is out of its range, an enum is unknown, `next` is not NULL, or struct_size
  *             is 0 or holds nonzero bytes that this version does not know
- *   -ENOMEM   the arena, a table or a thread could not be allocated (RLIMIT_AS, cgroup limit)
+ *   -ENOMEM   the arena or a table could not be allocated (RLIMIT_AS, cgroup limit)
+ *   -EAGAIN   a thread could not be started (RLIMIT_NPROC, pids.max)
  *   -ENODEV   copy_backend is DS_COPY_VULKAN and `vulkan` is NULL
  *   -EBUSY    `vulkan` already serves another engine
  *   -EPERM, -ENOSYS, ...   read_backend is DS_READ_URING and io_uring_setup failed with that error
