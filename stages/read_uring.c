@@ -121,15 +121,6 @@ static int register_table(struct uring *u)
     return rc;
 }
 
-static const char *register_note(int rc)
-{
-    if (rc == 0)
-        return "fixed";
-    if (rc == -ECANCELED)
-        return "plain";
-    return rc == -ENOMEM ? "plain (RLIMIT_MEMLOCK)" : "plain (refused)";
-}
-
 static int uring_start(void *self, struct read_backend_info *info)
 {
     struct uring *u = self;
@@ -160,7 +151,7 @@ static int uring_start(void *self, struct read_backend_info *info)
     else if ((u->ring.flags & IORING_SETUP_COOP_TASKRUN) != 0)
         mode = "cooperative";
     snprintf(info->reason, sizeof(info->reason), "io_uring, %s; buffers %s; files %s", mode,
-             register_note(buffers_rc), register_note(files_rc));
+             uring_register_note(buffers_rc), uring_register_note(files_rc));
     return 0;
 }
 

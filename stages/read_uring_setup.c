@@ -136,3 +136,12 @@ int uring_setup(struct io_uring *ring, const struct read_backend_config *config,
     io_uring_queue_exit(ring);
     return uring_refused(config->host, info, call, rc);
 }
+
+const char *uring_register_note(int rc)
+{
+    if (rc == 0)
+        return "fixed";
+    if (rc == -ECANCELED)
+        return "plain";
+    return rc == -ENOMEM ? "plain (RLIMIT_MEMLOCK)" : "plain (refused)";
+}

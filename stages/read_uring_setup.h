@@ -19,4 +19,7 @@ int uring_refused(const struct host *host, struct read_backend_info *info, const
 
 const char *uring_error_name(int error);
 
+/* uring_register_note says how a registration went, for the reason line. -ECANCELED: not tried. */
+const char *uring_register_note(int rc);
+
 #endif
