@@ -196,6 +196,88 @@ Test(gdeflate, literals_matches_and_stored_bytes_must_fit_exactly)
     }
 }
 
+/* Whole rounds of 32 lanes: literals, then a match in lane 0 with more literals beside and behind
+ * it. */
+static enum ds_codec_error rounds_verdict(uint32_t length_symbol, uint32_t length_extra_bits,
+                                          uint32_t dist_symbol, uint32_t dist_extra_bits,
+                                          size_t bytes)
+{
+    struct craft craft;
+
+    craft_begin(&craft);
+    lane_put(&craft.writer, 0, 1 | BLOCK_FIXED << 1, 3);
+    for (uint32_t i = 0; i < 64; i++)
+        craft_fixed(&craft, i % 32, 'x');
+    /* All extra bits are ones. */
+    lane_put(&craft.writer, 0,
+             craft.litlen[length_symbol] | ((1u << length_extra_bits) - 1)
+                                               << craft.litlen_bits[length_symbol],
+             craft.litlen_bits[length_symbol] + length_extra_bits);
+    for (uint32_t i = 1; i < 32; i++)
+        craft_fixed(&craft, i, 'y');
+    lane_put(&craft.writer, 0, craft.dist[dist_symbol] | ((1u << dist_extra_bits) - 1) << 5,
+             5 + dist_extra_bits);
+    for (uint32_t i = 1; i < 32 * 6; i++)
+        craft_fixed(&craft, i % 32, 'z');
+    craft_fixed(&craft, 0, SYMBOL_END_OF_BLOCK);
+    return craft_decode(&craft, NULL, bytes);
+}
+
+Test(gdeflate, matches_within_whole_rounds_are_checked_too)
+{
+    /* 64 + 31 literals before and beside, 191 after; lengths 3 and 258; distances 64 and 96. */
+    cr_assert_eq(rounds_verdict(257, 0, 11, 4, 64 + 31 + 191 + 3), DS_CODEC_ERROR_NONE);
+    cr_assert_eq(rounds_verdict(257, 0, 12, 5, 64 + 31 + 191 + 3), DS_CODEC_ERROR_DISTANCE);
+    cr_assert_eq(rounds_verdict(284, 5, 11, 4, 64 + 31 + 191 + 258), DS_CODEC_ERROR_NONE);
+    for (size_t bytes = 65; bytes < 64 + 31 + 191 + 258; bytes += 13)
+        cr_assert_eq(rounds_verdict(284, 5, 11, 4, bytes), DS_CODEC_ERROR_OUTPUT_OVERRUN);
+}
+
+Test(gdeflate, a_distance_one_too_far_is_seen_in_a_whole_round)
+{
+    struct craft craft;
+
+    for (uint32_t extra = 0; extra < 2; extra++) {
+        craft_begin(&craft);
+        lane_put(&craft.writer, 0, 1 | BLOCK_FIXED << 1, 3);
+        for (uint32_t i = 0; i < 65; i++)
+            craft_fixed(&craft, i % 32, 'x');
+        craft_fixed(&craft, 1, 257);
+        for (uint32_t i = 2; i < 33; i++)
+            craft_fixed(&craft, i % 32, 'y');
+        lane_put(&craft.writer, 1, craft.dist[12] | extra << 5, 5 + 5); /* 65 or 66 */
+        for (uint32_t i = 2; i < 32 * 6; i++)
+            craft_fixed(&craft, i % 32, 'z');
+        craft_fixed(&craft, 0, SYMBOL_END_OF_BLOCK);
+        cr_assert_eq(craft_decode(&craft, NULL, 65 + 3 + 31 + 190),
+                     extra == 0 ? DS_CODEC_ERROR_NONE : DS_CODEC_ERROR_DISTANCE);
+    }
+}
+
+/* The last whole round yields 32 matches right before the end: copies must not overshoot it. */
+Test(gdeflate, a_round_of_matches_at_the_end_stays_inside)
+{
+    for (uint32_t behind = 0; behind < 32; behind++) {
+        struct craft craft;
+        uint8_t out[160];
+
+        craft_begin(&craft);
+        lane_put(&craft.writer, 0, 1 | BLOCK_FIXED << 1, 3);
+        for (uint32_t i = 0; i < 32; i++)
+            craft_fixed(&craft, i, 'a' + i % 26);
+        for (uint32_t i = 0; i < 32; i++)
+            craft_fixed(&craft, i, 257);
+        for (uint32_t i = 0; i < 32; i++)
+            lane_put(&craft.writer, i, craft.dist[8] | 3 << 5, 5 + 3); /* 17 + 3 */
+        for (uint32_t i = 0; i < behind; i++)
+            craft_fixed(&craft, i, 'z');
+        craft_fixed(&craft, behind, SYMBOL_END_OF_BLOCK);
+        cr_assert_eq(craft_decode(&craft, out, 128 + behind), DS_CODEC_ERROR_NONE);
+        for (uint32_t i = 32; i < 128; i++)
+            cr_assert_eq(out[i], out[i - 20]);
+    }
+}
+
 Test(gdeflate, lane_0_bounds_the_number_of_empty_blocks)
 {
     struct craft craft;

@@ -99,23 +99,29 @@ Test(gdeflate_codec, output_does_not_depend_on_the_number_of_threads)
     free(back);
 }
 
+/* Tile 13 is damaged at its end, the tiles behind it at their beginning, where it is found sooner.
+ */
 Test(gdeflate_codec, the_report_names_the_first_damaged_tile)
 {
     enum { TILES = 20, BYTES = TILES * 65536 };
     struct ds_codec *codec = codec_make(DS_CODEC_GDEFLATE, 4);
     size_t bound = ds_codec_compress_bound(codec, BYTES), size;
-    uint8_t *data = calloc(1, BYTES), *packed = malloc(bound);
+    uint8_t *data = malloc(BYTES), *packed = malloc(bound);
     struct ds_codec_report report;
     struct gdeflate_stream stream;
+    struct gdeflate_tile tile;
 
+    data_make(WORDS, 4, data, BYTES);
     cr_assert_eq(ds_codec_compress(codec, 1, data, BYTES, packed, bound, &size), 0);
     cr_assert_eq(gdeflate_stream_parse(&stream, packed, size), DS_CODEC_ERROR_NONE);
-    for (uint32_t i = 13; i < TILES; i++) /* block type 3 */
+    tile = gdeflate_stream_tile(&stream, 13);
+    memset(packed + (tile.packed - packed) + tile.packed_bytes - 400, 0xff, 400);
+    for (uint32_t i = 14; i < TILES; i++) /* block type 3 */
         packed[gdeflate_stream_tile(&stream, i).packed - packed] |= 6;
-    for (uint32_t i = 0; i < 50; i++) {
+    for (uint32_t i = 0; i < 200; i++) {
         cr_assert_eq(ds_codec_decompress(codec, packed, size, data, BYTES, &report), -EBADMSG);
         cr_assert_eq(report.tile, 13);
-        cr_assert_eq(report.error, DS_CODEC_ERROR_BLOCK_TYPE);
+        cr_assert_neq(report.error, DS_CODEC_ERROR_BLOCK_TYPE);
     }
     ds_codec_destroy(&codec);
     free(data);
