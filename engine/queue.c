@@ -3,13 +3,15 @@
 
 #include "engine/clock.h"
 #include "engine/file.h"
+#include "engine/image/split.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define QUEUE_FLAGS (DS_QUEUE_SINGLE_PRODUCER | DS_QUEUE_SINGLE_CONSUMER | DS_QUEUE_AUTO_SUBMIT)
+#define QUEUE_FLAGS                                                                                \
+    (DS_QUEUE_SINGLE_PRODUCER | DS_QUEUE_SINGLE_CONSUMER | DS_QUEUE_AUTO_SUBMIT | DS_QUEUE_IMAGES)
 
 int queue_open(struct ds_queue *queue, const struct queue_port *port,
                const struct ds_queue_config *config, uint32_t index)
@@ -39,7 +41,11 @@ int queue_open(struct ds_queue *queue, const struct queue_port *port,
     pthread_mutex_init(&queue->error_lock, NULL);
 
     queue->slots = host_calloc(port->host, capacity, sizeof(*queue->slots));
-    rc = queue->slots != NULL ? 0 : -ENOMEM;
+    if ((config->flags & DS_QUEUE_IMAGES) != 0)
+        queue->images = host_calloc(port->host, capacity, sizeof(*queue->images));
+    rc = queue->slots == NULL || (queue->images == NULL && (config->flags & DS_QUEUE_IMAGES) != 0)
+             ? -ENOMEM
+             : 0;
     if (rc == 0)
         rc = intake_open(&queue->intake, port->host, queue->slots, capacity, single);
     if (rc == 0 && queue->on_complete == NULL)
@@ -78,6 +84,7 @@ void queue_close(struct ds_queue *queue)
         ring_close(&queue->results, host);
     intake_close(&queue->intake, host);
     host_free(host, queue->slots, queue->capacity * sizeof(*queue->slots));
+    host_free(host, queue->images, queue->capacity * sizeof(*queue->images));
 }
 
 /* Everything of a slot that the stages read. */
@@ -105,6 +112,7 @@ static void slot_fill(struct request *slot, const struct ds_request *request, ui
     slot->chunks_copied = 0;
     slot->source = request->source;
     slot->name = request->name;
+    slot->image = NULL;
     __atomic_store_n(&slot->cancel_tag, request->cancel_tag, __ATOMIC_RELAXED);
     if (slot->file != NULL)
         atomic_fetch_add_explicit(&slot->file->accepted, 1, memory_order_relaxed);
@@ -138,13 +146,41 @@ int queue_take_slot(struct ds_queue *queue, enum request_kind kind, struct reque
     return 0;
 }
 
+/* The image half of a request, checked. */
+static int image_check(const struct ds_queue *queue, const struct ds_request *request,
+                       uint8_t fd_direct, struct image_target *target)
+{
+    struct image_limits limits = {
+        .offset = request->offset,
+        .bytes_max = queue->port.chunk_bytes - IMAGE_SHIFT_BYTES,
+        .align = request_align_max(request, fd_direct),
+    };
+
+    if (queue->images == NULL)
+        return -EINVAL;
+    return image_target_init(target, request->image_target, request->size, &limits,
+                             queue->port.host);
+}
+
+static void slot_add_image(struct request *slot, const struct image_target *target)
+{
+    struct ds_queue *queue = slot->queue;
+
+    slot->image = &queue->images[slot - queue->slots];
+    *slot->image = *target;
+    atomic_fetch_add_explicit(&target->image->accepted, 1, memory_order_relaxed);
+}
+
 /* Checks *request, takes a slot for it and pushes that. The error of ds_queue_enqueue. */
 static int enqueue(struct ds_queue *queue, const struct ds_request *request, uint64_t now_ns)
 {
+    struct image_target target;
     struct request *slot;
     uint8_t fd_direct;
     int rc = request_check(&queue->port, request, &fd_direct);
 
+    if (rc == 0 && request->image_target != NULL)
+        rc = image_check(queue, request, fd_direct, &target);
     if (rc != 0)
         return rc;
     if (atomic_load_explicit(&queue->closed, memory_order_relaxed))
@@ -153,6 +189,8 @@ static int enqueue(struct ds_queue *queue, const struct ds_request *request, uin
     if (slot == NULL)
         return -EAGAIN;
     slot_fill(slot, request, fd_direct, now_ns);
+    if (request->image_target != NULL)
+        slot_add_image(slot, &target);
     request_life_begin(slot);
     queue_push_slot(queue, slot);
     return 0;

@@ -30,6 +30,7 @@ struct queue_port {
     bool signals_by_host;         /* there is a GPU whose semaphores the host can signal */
     bool memory_checked;          /* a request must name memory (not so for the nil copy) */
     bool file_checked;            /* a request must name a file (not so for the nil read) */
+    uint32_t chunk_bytes;
     /* MANUAL topology: run the stages until something moved, the queue has results, or timeout_ns.
      * NULL otherwise. */
     void (*step)(struct ds_queue *queue, uint64_t timeout_ns);
@@ -38,6 +39,7 @@ struct queue_port {
 struct ds_queue {
     struct queue_port port;
     struct request *slots;        /* all of them */
+    struct image_target *images;  /* one for each slot, or NULL without DS_QUEUE_IMAGES */
     uint32_t capacity;
     uint32_t flags;               /* enum ds_queue_flags */
     uint32_t index;               /* in the engine's registry */
@@ -115,6 +117,9 @@ void eventfd_add(int fd);
  * request's own descriptor was opened with O_DIRECT. */
 int request_check(const struct queue_port *port, const struct ds_request *request,
                   uint8_t *fd_direct);
+
+/* request_align_max: the strictest alignment that a checked request's disk transfers may need. */
+uint32_t request_align_max(const struct ds_request *request, uint8_t fd_direct);
 
 /* request_result fills a result from a finished slot, whose enqueued_ns holds the latency by
  * now. */

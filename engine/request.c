@@ -1,5 +1,6 @@
 /* What a request must look like, and what its result looks like. */
 #include "engine/file.h"
+#include "engine/image/image.h"
 #include "engine/queue.h"
 
 #include <errno.h>
@@ -34,10 +35,25 @@ static int file_check(const struct queue_port *port, const struct ds_request *re
     return write && !request->file->writable ? -EBADF : 0;
 }
 
+/* What an image as destination rules out; image_target_init checks the rest. */
+static int image_check(const struct queue_port *port, const struct ds_request *request)
+{
+    const struct ds_image *image = request->image_target->image;
+
+    if (request->op != DS_OP_READ || (request->flags & DS_REQUEST_ALLOW_SHORT) != 0 ||
+        request->host != NULL || request->gpu_buffer != 0)
+        return -EINVAL;
+    if (!port->gpu_allowed)
+        return -ENODEV;
+    return image == NULL || image->engine != port->engine ? -EINVAL : 0;
+}
+
 static int memory_check(const struct queue_port *port, const struct ds_request *request)
 {
     uint64_t end;
 
+    if (request->image_target != NULL)
+        return image_check(port, request);
     if (request->host != NULL)
         return 0;
     if (request->gpu_buffer == 0)
@@ -52,7 +68,8 @@ static int memory_check(const struct queue_port *port, const struct ds_request *
 static int flush_check(const struct ds_request *request)
 {
     return request->size != 0 || request->offset != 0 || request->host != NULL ||
-                   request->gpu_buffer != 0 || request->source != NULL
+                   request->gpu_buffer != 0 || request->source != NULL ||
+                   request->image_target != NULL
                ? -EINVAL
                : 0;
 }
@@ -85,6 +102,15 @@ int request_check(const struct queue_port *port, const struct ds_request *reques
     int rc = shape_check(port, request);
 
     return rc != 0 ? rc : file_check(port, request, fd_direct);
+}
+
+uint32_t request_align_max(const struct ds_request *request, uint8_t fd_direct)
+{
+    if (request->source != NULL)
+        return 1;
+    if (request->file == NULL)
+        return fd_direct ? REQUEST_FD_DIRECT_ALIGN : 1;
+    return request->file->direct_fd >= 0 ? request->file->offset_align : 1;
 }
 
 void request_result(const struct request *request, struct ds_result *result)

@@ -6,6 +6,7 @@
 
 struct ds_file;
 struct ds_queue;
+struct image_target;
 
 enum request_kind {
     REQUEST_READ,
@@ -56,12 +57,16 @@ struct request {
     };
     uint64_t cancel_tag;   /* read by ds_queue_cancel at any time: atomic */
     const char *name;      /* the caller's */
+    struct image_target *image; /* READ into an image: the slot's record of it; else NULL */
     uint64_t life;         /* see request_life_begin */
     uint32_t sequence;     /* in its queue, in the order of the enqueues; submit stage */
     uint32_t notice_epoch; /* as epoch, for the notifications by the complete stage */
 } CACHE_ALIGNED;
 
 #define REQUEST_NONE UINT32_MAX
+
+/* What an O_DIRECT descriptor that is no ds_file is taken to demand. */
+#define REQUEST_FD_DIRECT_ALIGN 4096u
 
 /* 8 TiB: its chunks can be counted in 32 bits, however small they are (4 KiB). */
 #define REQUEST_BYTES_MAX ((uint64_t)1 << 43)
@@ -79,8 +84,8 @@ static inline void request_set_next(struct request *request, uint32_t next)
 
 _Static_assert(sizeof(struct request) == 3 * CACHE_LINE, "a slot is three cache lines");
 
-/* A slot's life: generation << 8 | flags. The generation rises with every use of the slot, so that a
- * cancel that comes too late fails its compare-and-swap and cannot hit the next user. */
+/* A slot's life: generation << 8 | flags. The generation rises with every use of the slot, so that
+ * a cancel that comes too late fails its compare-and-swap and cannot hit the next user. */
 #define LIFE_LIVE 1u
 #define LIFE_CANCELLED 2u
 

@@ -4,6 +4,7 @@
 #include "engine/clock.h"
 #include "engine/file.h"
 #include "engine/hist.h"
+#include "engine/image/target.h"
 #include "engine/notice.h"
 
 #include <errno.h>
@@ -199,6 +200,7 @@ static void request_end(struct complete_stage *stage, struct request *r, uint64_
 {
     struct ds_queue *queue = r->queue;
     struct ds_file *file = r->file;
+    struct ds_image *image = r->image != NULL ? r->image->image : NULL;
 
     request_life_end(r);
     if (r->kind == REQUEST_FLUSH)
@@ -213,6 +215,10 @@ static void request_end(struct complete_stage *stage, struct request *r, uint64_
         atomic_store_explicit(&file->ended,
                               atomic_load_explicit(&file->ended, memory_order_relaxed) + 1,
                               memory_order_release);
+    }
+    if (image != NULL) {
+        stage->file_ended = true;
+        image_request_end(image);
     }
     if (order_waits(&queue->notices))
         notices_fire(stage, queue, now_ns);

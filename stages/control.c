@@ -2,6 +2,7 @@
 #include "stages/runtime.h"
 
 #include "engine/clock.h"
+#include "engine/image/target.h"
 #include "engine/notice.h"
 #include "engine/stats.h"
 #include "stages/copy_vulkan.h"
@@ -79,6 +80,7 @@ int ds_queue_create(struct ds_engine *engine, const struct ds_queue_config *call
         .signals_by_host = engine->gpu_self != NULL,
         .memory_checked = engine->copy_kind != DS_COPY_NIL,
         .file_checked = engine->read_kind != DS_READ_NIL,
+        .chunk_bytes = engine->config.chunk_bytes,
         .step = engine->topology == DS_TOPOLOGY_MANUAL ? manual_step : NULL,
     };
     struct ds_queue *queue;
@@ -116,6 +118,8 @@ static void queue_drop_unsubmitted(struct ds_queue *queue)
     while ((r = intake_drain(&queue->intake)) != NULL) {
         if (r->file != NULL)
             atomic_fetch_add_explicit(&r->file->dropped, 1, memory_order_release);
+        if (r->image != NULL)
+            atomic_fetch_add_explicit(&r->image->image->dropped, 1, memory_order_release);
         if (r->kind == REQUEST_STATUS)
             status_array_set(r->array, (uint32_t)r->offset, &cancelled);
         if (r->kind == REQUEST_EVENT)

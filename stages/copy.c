@@ -229,6 +229,9 @@ static void signals_retry(struct copy_stage *stage, uint64_t now_ns)
 
 static bool chunk_needs_gpu(const struct copy_stage *stage, const struct chunk *chunk)
 {
+    /* Failed ones too: with the last chunk of a request, layouts go back to what they shall be. */
+    if (stage->config.kind == COPY_KIND_GPU && chunk->request->image != NULL)
+        return true;
     return stage->config.kind == COPY_KIND_GPU && chunk->status == DS_STATUS_OK &&
            (chunk->kind == CHUNK_READ || chunk->kind == CHUNK_DOWNLOAD) &&
            chunk->request->host == NULL;

@@ -14,6 +14,7 @@
 #include "engine/vulkan/backend.h"
 #include "engine/vulkan/memory.h"
 #include "engine/vulkan/timeline.h"
+#include "stages/copy_image.h"
 #include "stages/copy_regions.h"
 
 #include <errno.h>
@@ -80,7 +81,7 @@ static uint32_t collect_regions(const struct copy_vulkan *copy, struct chunk *co
         const struct chunk *chunk = chunks[i];
 
         if (chunk->kind == CHUNK_SIGNAL || chunk->status != DS_STATUS_OK ||
-            chunk->payload_bytes == 0)
+            chunk->payload_bytes == 0 || chunk->request->image != NULL)
             continue;
         *next = chunk_region(copy, chunk);
         if (next != copy->regions && copy_regions_before(next, next - 1))
@@ -142,7 +143,8 @@ static void record_barrier_after(const struct copy_vulkan *copy, VkCommandBuffer
 }
 
 static VkResult record_commands(const struct copy_vulkan *copy, const struct batch *batch,
-                                const struct copy_region *regions, uint32_t n)
+                                const struct copy_region *regions, uint32_t n,
+                                const struct copy_images *images)
 {
     VkCommandBufferBeginInfo begin = {
         .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
@@ -154,9 +156,10 @@ static VkResult record_commands(const struct copy_vulkan *copy, const struct bat
         result = copy->vk->BeginCommandBuffer(batch->commands, &begin);
     if (result != VK_SUCCESS)
         return result;
-    if (regions[n - 1].download) /* they are sorted to the end */
+    if (n > 0 && regions[n - 1].download) /* they are sorted to the end */
         record_barrier_before(copy, batch->commands);
     record_copies(copy, batch->commands, regions, n);
+    copy_images_record(images, batch->commands);
     record_barrier_after(copy, batch->commands);
     return copy->vk->EndCommandBuffer(batch->commands);
 }
@@ -167,6 +170,7 @@ static int vulkan_record(void *self, uint32_t index, struct chunk *const *chunks
 {
     struct copy_vulkan *copy = self;
     struct batch *batch = &copy->batches[index];
+    struct copy_images images = {copy->vk, &copy->staging, chunks, n};
     struct copy_region *regions;
     uint32_t regions_n;
     bool sorted;
@@ -186,8 +190,9 @@ static int vulkan_record(void *self, uint32_t index, struct chunk *const *chunks
     regions_n = collect_regions(copy, chunks, n, &sorted);
     regions = sorted ? copy->regions : copy_regions_sort(copy->regions, copy->scratch, regions_n);
     regions_n = copy_regions_merge(regions, regions_n);
-    batch->empty = regions_n == 0;
-    result = batch->empty ? VK_SUCCESS : record_commands(copy, batch, regions, regions_n);
+    batch->empty = regions_n == 0 && !copy_images_any(&images);
+    result = batch->empty ? VK_SUCCESS
+                          : record_commands(copy, batch, regions, regions_n, &images);
     if (result == VK_SUCCESS)
         batch->state = BATCH_RECORDED;
     else

@@ -226,6 +226,7 @@ void ds_engine_destroy(struct ds_engine **handle)
     *handle = NULL;
     DS_ASSERT(engine->queues_used == 0); /* ds_queue_destroy before ds_engine_destroy */
     files_close_all(engine);
+    images_close_all(engine);
     pipeline_stop(engine);
     engine_free(engine);
 }

@@ -41,10 +41,11 @@ struct ds_engine {
     bool copy_is_manual;              /* copy_worker has no thread: ds_vulkan_collect runs it */
     _Atomic bool stepping;            /* MANUAL: some thread runs the stages */
 
-    pthread_mutex_t control;          /* the two tables below; never on the data path */
+    pthread_mutex_t control;          /* the three tables below; never on the data path */
     uint64_t queues_used;
     struct ds_file *files[FILES_MAX]; /* open, or closed with requests that were never submitted */
     uint32_t file_generation;
+    struct ds_image *images;          /* as files */
 };
 
 /* pipeline_plan chooses the topology, the workers and their CPUs; pipeline_connect adds the stages
@@ -66,5 +67,8 @@ void engine_pause(struct ds_engine *engine, struct event *event, uint32_t key);
 
 /* files_close_all frees what closed files left behind. */
 void files_close_all(struct ds_engine *engine);
+
+/* images_close_all does so for images. */
+void images_close_all(struct ds_engine *engine);
 
 #endif

@@ -1,10 +1,12 @@
-/* Turning requests into chunks: how they are shaped, what they need, where they stand in the order. */
+/* Turning requests into chunks: how they are shaped, what they need, where they stand in the
+ * order. */
 #include "stages/split.h"
 
 #include "engine/file.h"
 #include "engine/hist.h"
+#include "engine/image/split.h"
 
-#define FD_DIRECT_ALIGN 4096u
+#define FD_DIRECT_ALIGN REQUEST_FD_DIRECT_ALIGN
 
 /* Can this transfer use the O_DIRECT descriptor? `address` 0: staging memory. */
 static bool direct_possible(const struct submit_stage *stage, const struct request *r,
@@ -89,9 +91,35 @@ static void chunk_range(const struct submit_stage *stage, const struct request *
     DS_ASSERT(chunk->io_bytes <= stage->chunk_bytes);
 }
 
+static struct image_limits image_limits(const struct submit_stage *stage, const struct request *r)
+{
+    return (struct image_limits){
+        .offset = r->offset,
+        .bytes_max = stage->chunk_bytes - IMAGE_SHIFT_BYTES,
+        .align = r->align,
+    };
+}
+
+/* chunk_range for an image: the next run of whole rows. `commit`: it is taken. */
+static void chunk_range_image(const struct submit_stage *stage, const struct request *r,
+                              bool commit, struct chunk *chunk)
+{
+    struct image_limits limits = image_limits(stage, r);
+    uint64_t begin, end;
+    bool more = image_chunk_next(r->image, &limits, commit, &begin, &end);
+
+    DS_ASSERT(more);
+    chunk->file_offset = align_down_u64(r->offset + begin, r->align);
+    chunk->request_offset = begin;
+    chunk->payload_bytes = (uint32_t)(end - begin);
+    chunk->io_bytes = (uint32_t)(align_up_u64(r->offset + end, r->align) - chunk->file_offset);
+    DS_ASSERT(chunk->io_bytes <= limits.bytes_max);
+}
+
 static bool staging_take(struct submit_stage *stage, struct chunk *chunk)
 {
-    uint32_t units = (chunk->io_bytes + (1u << stage->unit_shift) - 1) >> stage->unit_shift;
+    uint32_t bytes = chunk->io_bytes + (chunk->request->image != NULL ? IMAGE_SHIFT_BYTES : 0);
+    uint32_t units = (bytes + (1u << stage->unit_shift) - 1) >> stage->unit_shift;
     uint32_t unit = arena_take(&stage->arena, units);
 
     if (unit == ARENA_NONE)
@@ -129,7 +157,8 @@ static bool chunk_make(struct submit_stage *stage, struct request *r, uint32_t i
     chunk->kind = data_kind(r);
     if (status == DS_STATUS_OK && request_is_cancelled(r))
         status = DS_STATUS_CANCELLED;
-    /* Refused at its begin, or an earlier chunk has failed meanwhile: the rest need not be moved. */
+    /* Refused at its begin, or an earlier chunk has failed meanwhile: the rest need not be
+     * moved. */
     if (status != DS_STATUS_OK) {
         chunk_fail(chunk, status, 0);
         chunk->payload_bytes = 0;
@@ -138,11 +167,16 @@ static bool chunk_make(struct submit_stage *stage, struct request *r, uint32_t i
         submit_send(stage, chunk, now_ns);
         return true;
     }
-    chunk_range(stage, r, index, chunk);
+    if (r->image != NULL)
+        chunk_range_image(stage, r, false, chunk);
+    else
+        chunk_range(stage, r, index, chunk);
     if (r->in_place)
         chunk->memory = r->host + chunk->request_offset;
     else if (!staging_take(stage, chunk))
         return false;
+    if (r->image != NULL)
+        chunk_range_image(stage, r, true, chunk);
     stage->free_chunks_n--;
     STAT_ADD(stage->stats.counters.bytes, chunk->payload_bytes);
     if (chunk->ordinary)
@@ -183,8 +217,8 @@ static bool signal_make(struct submit_stage *stage, struct request *r, uint64_t 
     return true;
 }
 
-/* A notification closes the epoch of the requests before it. A flush does too, and is then the first
- * request of the next one, for the notifications behind it. */
+/* A notification closes the epoch of the requests before it. A flush does too, and is then the
+ * first request of the next one, for the notifications behind it. */
 static bool notice_make(struct submit_stage *stage, struct request *r, uint64_t now_ns)
 {
     struct ds_queue *queue = r->queue;
@@ -221,9 +255,12 @@ static bool file_begin(struct ds_file *file)
 /* Chunks that a request of data needs. */
 static uint32_t chunks_needed(const struct submit_stage *stage, const struct request *r)
 {
+    struct image_limits limits = image_limits(stage, r);
     uint64_t span = r->offset + r->size - request_base(r);
     uint64_t chunks = (span + stage->chunk_bytes - 1) / stage->chunk_bytes;
 
+    if (r->image != NULL)
+        return image_chunks_count(r->image, &limits);
     DS_ASSERT(chunks <= UINT32_MAX);
     return (uint32_t)chunks;
 }
@@ -258,6 +295,8 @@ void split_begin(struct submit_stage *stage, struct request *r, uint64_t now_ns)
     r->bytes_done = 0; /* the intake used its place */
     if (r->file != NULL && !file_begin(r->file))
         r->status = DS_STATUS_FILE_CLOSED;
+    if (r->image != NULL && !image_request_begin(r->image->image) && r->status == DS_STATUS_OK)
+        r->status = DS_STATUS_CANCELLED;
     r->chunks_total = 1;
     if (r->status == DS_STATUS_OK && (r->kind == REQUEST_READ || r->kind == REQUEST_WRITE)) {
         request_shape(stage, r);

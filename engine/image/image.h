@@ -17,6 +17,7 @@ struct image_subresource {
 struct ds_image {
     struct ds_engine *engine;
     struct ds_image *next;       /* in the engine's list */
+    bool gone;                   /* ds_vulkan_image_destroy is done with it; under its lock */
     VkImage handle;
     struct layout_shape shape;
     uint32_t copy_align;         /* of bufferOffset, bytes */

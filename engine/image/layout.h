@@ -36,8 +36,8 @@ struct layout_rule {
 int layout_rule_init(struct layout_rule *rule, const struct layout_shape *shape,
                      enum ds_image_layout layout, uint32_t offset_align);
 
-/* layout_footprint fills *footprint of `mip`, with offset 0. *bytes: to the end of its last row. 0 or
- * -EOVERFLOW. */
+/* layout_footprint fills *footprint of `mip`, with offset 0. *bytes: to the end of its last row.
+ * 0 or -EOVERFLOW. */
 int layout_footprint(const struct layout_shape *shape, const struct layout_rule *rule, uint32_t mip,
                      struct ds_image_footprint *footprint, uint64_t *bytes);
 

@@ -200,6 +200,7 @@ static int choose_copy_family(struct vulkan_device *device, const struct familie
             best_rank = rank;
             device->queue_family = i;
             device->queue_flags = flags;
+            device->transfer_granularity = families->properties[i].minImageTransferGranularity;
         }
     }
     return best_rank > 0 ? 0 : -ENOTSUP;
@@ -356,6 +357,8 @@ int vulkan_device_borrow(struct vulkan_device *device, const struct host *host,
         return -EINVAL;
     }
     device->queue_flags = families.properties[device->queue_family].queueFlags;
+    device->transfer_granularity =
+        families.properties[device->queue_family].minImageTransferGranularity;
     if ((device->queue_flags & copying) == 0) {
         host_log(host, DS_LOG_ERROR, "queue_family %u cannot copy (queueFlags %#x)",
                  device->queue_family, device->queue_flags);

@@ -15,6 +15,7 @@ struct vulkan_device {
     uint32_t queue_family;
     uint32_t app_queue_family;
     VkQueueFlags queue_flags; /* of queue_family */
+    VkExtent3D transfer_granularity; /* of queue_family */
     VkInstance instance;
     VkPhysicalDevice physical;
     VkDevice device;

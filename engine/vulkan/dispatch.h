@@ -52,6 +52,7 @@
     X(BeginCommandBuffer)                                                                          \
     X(EndCommandBuffer)                                                                            \
     X(CmdCopyBuffer)                                                                               \
+    X(CmdCopyBufferToImage)                                                                        \
     X(CmdPipelineBarrier)                                                                          \
     X(CreateSemaphore)                                                                             \
     X(DestroySemaphore)

@@ -18,6 +18,7 @@ extern "C" {
 
 struct ds_queue;
 struct ds_status_array;
+struct ds_image_target; /* ds/vulkan_image.h */
 
 /* An array of outcomes that status entries set and any thread reads, shared between queues at will.
  * Each starts as DS_STATUS_OK and keeps what it was set to until it is enqueued again. */
@@ -68,6 +69,8 @@ struct ds_request {
     const void *source;       /* READ: take `size` bytes from here instead of a file, else NULL */
     uint64_t cancel_tag;      /* for ds_queue_cancel */
     const char *name;         /* for error records; must live until the result; or NULL */
+    /* READ: into an image (ds/vulkan_image.h) instead of host and gpu_buffer; else NULL. */
+    const struct ds_image_target *image_target;
 };
 
 struct ds_result {
@@ -93,6 +96,8 @@ enum ds_queue_flags {
     DS_QUEUE_SINGLE_CONSUMER = 1u << 1,
     /* Submit by itself whenever half of the capacity is enqueued and not submitted. */
     DS_QUEUE_AUTO_SUBMIT = 1u << 2,
+    /* Requests may name images: each slot has room for a ds_image_target then. */
+    DS_QUEUE_IMAGES = 1u << 3,
 };
 
 /* REALTIME goes first, always; the others share the disk by bytes, 100 : 10 : 1, so that none
@@ -144,16 +149,16 @@ DS_API void ds_queue_destroy(struct ds_queue **queue);
  * file and the memory must live until the result; *request may die on return. 0 means that exactly
  * one result will be delivered (once submitted); non-zero means none ever will.
  *   -EAGAIN     all slots are in use: submit, and retrieve results
- *   -EINVAL     size 0, offset + size or gpu_offset + size overflows, unknown op or flag, a
- *               reserved field is set, a file of another engine, or neither host nor gpu_buffer
- *               is given
+ *   -EINVAL     size 0 or over 8 TiB, offset + size or gpu_offset + size overflows, unknown op or
+ *   flag, a
+ *               reserved field is set, a file of another engine, or no memory is given
  *   -ERANGE     gpu_offset + size exceeds gpu_buffer_bytes
  *   -EBADF      fd is not open for the op, or the file was not opened with DS_FILE_WRITE
  *   -ENODEV     a GPU buffer, but the engine has no Vulkan back end
  *   -ESHUTDOWN  ds_queue_close was called
- * Never blocks on the disk or the GPU, never allocates. Thread-safety: any thread, unless
- * DS_QUEUE_SINGLE_PRODUCER. With many producers the slot is taken lock-free, but publishing is not:
- * a producer stopped between its two steps delays the others (Concurrency Kit's ck_ring). */
+ * and for images those of struct ds_image_target. Never blocks on the disk or the GPU, never
+ * allocates. Wait-free with DS_QUEUE_SINGLE_PRODUCER, else lock-free. Thread-safety: any thread,
+ * unless DS_QUEUE_SINGLE_PRODUCER. */
 DS_API int ds_queue_enqueue(struct ds_queue *queue, const struct ds_request *request);
 
 /* ds_queue_enqueue_batch enqueues requests[0..n) and returns how many were accepted, from the first

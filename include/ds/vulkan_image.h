@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-/* Formats and layouts: pure functions, any thread ------------------------------------------------ */
+/* Formats and layouts: pure functions, any thread ---------------------------------------------- */
 
 struct ds_image_format {
     uint32_t block_width; /* texels; 1 for plain formats */
@@ -73,7 +73,7 @@ DS_API int ds_image_footprints(const struct ds_image_shape *shape, uint32_t firs
  * of sparse images. -ENOTSUP: no such shape (1D images, and blocks of 3, 6, 12, 24 or 32 bytes). */
 DS_API int ds_image_tile_extent(VkFormat format, VkImageType type, VkExtent3D *extent);
 
-/* Images ----------------------------------------------------------------------------------------- */
+/* Images --------------------------------------------------------------------------------------- */
 
 struct ds_image;
 
@@ -120,8 +120,8 @@ DS_API int ds_vulkan_image_create(struct ds_engine *engine, const struct ds_imag
 /* ds_vulkan_image_destroy waits for the image's requests in flight, and sets *image to NULL. The
  * VkImage is left alone. Requests that were enqueued and not yet submitted fail with CANCELLED when
  * they are. In MANUAL topology it steps the engine itself. No request naming the image may be
- * enqueued during or after the call. A NULL *image is ignored. Thread-safety: any thread, not from a
- * completion callback. */
+ * enqueued during or after the call. A NULL *image is ignored. Thread-safety: any thread, not from
+ * a completion callback. */
 DS_API void ds_vulkan_image_destroy(struct ds_image **image);
 
 /* ds_vulkan_image_set_layout tells the engine that the caller has brought subresources
@@ -132,7 +132,7 @@ DS_API void ds_vulkan_image_destroy(struct ds_image **image);
 DS_API int ds_vulkan_image_set_layout(struct ds_image *image, uint32_t first, uint32_t n,
                                       VkImageLayout layout);
 
-/* Requests --------------------------------------------------------------------------------------- */
+/* Requests ------------------------------------------------------------------------------------- */
 
 enum ds_image_target_kind {
     DS_IMAGE_REGION = 1,       /* a box of one subresource */

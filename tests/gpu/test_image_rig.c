@@ -1,0 +1,252 @@
+/* The rig of the image tests. */
+#include "gpu/test_image_rig.h"
+
+#include "gpu/vk_util_private.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WAIT_NS 20000000000u
+
+/* Opening and closing ------------------------------------------------------------------------- */
+
+static void rig_file(struct image_rig *rig)
+{
+    uint32_t word = 1;
+    int fd;
+
+    memcpy(rig->path, "/var/tmp/ds-image-XXXXXX", sizeof("/var/tmp/ds-image-XXXXXX"));
+    fd = mkstemp(rig->path);
+    cr_assert_geq(fd, 0);
+    rig->content = malloc(RIG_FILE_BYTES);
+    for (uint32_t i = 0; i < RIG_FILE_BYTES; i += 4) {
+        float value;
+
+        word = word * 1664525u + 1013904223u;
+        value = (float)(word >> 8) / 16777216.0f;
+        memcpy(rig->content + i, i < RIG_FLOATS_AT ? (void *)&word : (void *)&value, 4);
+    }
+    cr_assert_eq(write(fd, rig->content, RIG_FILE_BYTES), RIG_FILE_BYTES);
+    close(fd);
+}
+
+static void rig_functions(struct image_rig *rig)
+{
+    struct vk_util *vk = rig->vk;
+
+#define LOAD(name) rig->name = (PFN_vk##name)vk->get_device_proc_addr(vk->device, "vk" #name);
+    RIG_FUNCTIONS(LOAD)
+#undef LOAD
+    rig->formats = (PFN_vkGetPhysicalDeviceImageFormatProperties)vk->get_instance_proc_addr(
+        vk->instance, "vkGetPhysicalDeviceImageFormatProperties");
+}
+
+void image_rig_open(struct image_rig *rig, uint32_t chunk_bytes, enum ds_topology topology)
+{
+    struct ds_vulkan_backend_config config = {
+        .struct_size = sizeof(config),
+        .lock_queue = vk_util_lock,
+        .unlock_queue = vk_util_unlock,
+        .batch_regions_max = 16, /* several batches */
+    };
+
+    memset(rig, 0, sizeof(*rig));
+    rig->vk = vk_util_open(true);
+    if (rig->vk == NULL)
+        cr_skip_test("%s", vk_util_reason());
+    config.lock_ctx = rig->vk;
+    vk_util_lend(rig->vk, &config);
+    rig_functions(rig);
+    cr_assert_eq(ds_vulkan_backend_create(&config, &rig->backend), 0);
+    cr_assert_eq(ds_engine_create(ds_engine_config(.vulkan = rig->backend, .arena_bytes = 2 << 20,
+                                                   .chunk_bytes = chunk_bytes, .read_lanes = 2,
+                                                   .topology = topology),
+                                  &rig->engine), 0);
+    rig_file(rig);
+    cr_assert_eq(ds_file_open(rig->engine, rig->path, NULL, &rig->file), 0);
+    cr_assert_eq(ds_queue_create(rig->engine, ds_queue_config(.flags = DS_QUEUE_IMAGES),
+                                 &rig->queue), 0);
+    rig->done = vk_util_timeline(rig->vk, 0);
+}
+
+void image_rig_close(struct image_rig *rig)
+{
+    ds_queue_destroy(&rig->queue);
+    ds_file_close(&rig->file);
+    ds_engine_destroy(&rig->engine);
+    rig->vk->DestroySemaphore(rig->vk->device, rig->done, NULL);
+    ds_vulkan_backend_destroy(&rig->backend);
+    vk_util_close(&rig->vk);
+    unlink(rig->path);
+    free(rig->content);
+    cr_assert_eq(vk_util_messages(), 0);
+}
+
+/* Images -------------------------------------------------------------------------------------- */
+
+static bool rig_supports(struct image_rig *rig, const VkImageCreateInfo *info)
+{
+    VkImageFormatProperties p;
+
+    if (rig->formats(rig->vk->physical, info->format, info->imageType, info->tiling, info->usage,
+                     info->flags, &p) != VK_SUCCESS)
+        return false;
+    return p.maxMipLevels >= info->mipLevels && p.maxArrayLayers >= info->arrayLayers &&
+           p.maxExtent.width >= info->extent.width && p.maxExtent.height >= info->extent.height &&
+           p.maxExtent.depth >= info->extent.depth;
+}
+
+static void rig_image_memory(struct image_rig *rig, struct rig_image *image)
+{
+    struct vk_util *vk = rig->vk;
+    VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO};
+    VkMemoryRequirements needs;
+
+    rig->GetImageMemoryRequirements(vk->device, image->handle, &needs);
+    allocate.allocationSize = needs.size;
+    while ((needs.memoryTypeBits & (1u << allocate.memoryTypeIndex)) == 0)
+        allocate.memoryTypeIndex++;
+    CHECK(vk->AllocateMemory(vk->device, &allocate, NULL, &image->memory));
+    CHECK(rig->BindImageMemory(vk->device, image->handle, image->memory, 0));
+}
+
+bool rig_image_open(struct image_rig *rig, const struct ds_image_shape *shape,
+                    const struct ds_image_config *config, struct rig_image *image)
+{
+    struct vk_util *vk = rig->vk;
+    uint32_t families[2] = {vk->queue_family, vk->app_queue_family};
+    bool exclusive = families[0] == families[1] || (config->flags & DS_IMAGE_RELEASE) != 0;
+    bool cube = shape->layers == 6 && shape->extent.width == shape->extent.height;
+    VkImageCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_IMAGE_CREATE_INFO,
+        .flags = cube ? VK_IMAGE_CREATE_CUBE_COMPATIBLE_BIT : 0,
+        .imageType = shape->type,
+        .format = shape->format,
+        .extent = shape->extent,
+        .mipLevels = shape->mips,
+        .arrayLayers = shape->layers,
+        .samples = VK_SAMPLE_COUNT_1_BIT,
+        .tiling = VK_IMAGE_TILING_OPTIMAL,
+        .usage = VK_IMAGE_USAGE_TRANSFER_SRC_BIT | VK_IMAGE_USAGE_TRANSFER_DST_BIT,
+        .sharingMode = exclusive ? VK_SHARING_MODE_EXCLUSIVE : VK_SHARING_MODE_CONCURRENT,
+        .queueFamilyIndexCount = exclusive ? 0 : 2,
+        .pQueueFamilyIndices = families,
+        .initialLayout = VK_IMAGE_LAYOUT_UNDEFINED,
+    };
+    struct ds_image_config own = *config;
+
+    memset(image, 0, sizeof(*image));
+    if (!rig_supports(rig, &info))
+        return false;
+    CHECK(rig->CreateImage(vk->device, &info, NULL, &image->handle));
+    rig_image_memory(rig, image);
+    image->shape = *shape;
+    own.struct_size = sizeof(own);
+    own.image = image->handle;
+    own.shape = *shape;
+    own.usage = info.usage;
+    cr_assert_eq(ds_vulkan_image_create(rig->engine, &own, &image->image), 0);
+    return true;
+}
+
+void rig_image_close(struct image_rig *rig, struct rig_image *image)
+{
+    ds_vulkan_image_destroy(&image->image);
+    rig->DestroyImage(rig->vk->device, image->handle, NULL);
+    rig->vk->FreeMemory(rig->vk->device, image->memory, NULL);
+}
+
+/* Requests and results ------------------------------------------------------------------------ */
+
+int rig_read(struct image_rig *rig, const struct ds_image_target *target, uint64_t offset,
+             uint64_t bytes)
+{
+    return ds_queue_enqueue(rig->queue, ds_request(.file = rig->file, .offset = offset,
+                                                   .size = bytes, .image_target = target));
+}
+
+void rig_finish(struct image_rig *rig, uint32_t n, enum ds_status status)
+{
+    struct ds_result result;
+
+    cr_assert_eq(ds_queue_enqueue_signal(rig->queue, ds_vulkan_semaphore(rig->done),
+                                         ++rig->done_value, 1), 0);
+    ds_queue_submit(rig->queue);
+    for (uint32_t i = 0; i < n + 1; i++) {
+        cr_assert_eq(ds_queue_wait(rig->queue, &result, 1, WAIT_NS), 1, "%u results missing",
+                     n + 1 - i);
+        if (result.user_data == 0)
+            cr_assert_eq(result.status, status, "status %s, error %d",
+                         ds_status_name(result.status), result.error);
+    }
+}
+
+struct readback {
+    struct image_rig *rig;
+    const struct rig_image *image;
+    const struct ds_image_footprint *footprints;
+    VkBuffer buffer;
+    VkImageLayout layout;
+};
+
+static void record_readback(struct vk_util *util, VkCommandBuffer commands, void *ctx)
+{
+    struct readback *r = ctx;
+    const struct ds_image_shape *shape = &r->image->shape;
+    VkMemoryBarrier barrier = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+        .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
+        .dstAccessMask = VK_ACCESS_HOST_READ_BIT,
+    };
+    struct ds_image_format format;
+
+    ds_image_format_get(shape->format, &format);
+    for (uint32_t i = 0; i < shape->mips * shape->layers; i++) {
+        uint32_t mip = i % shape->mips;
+        VkBufferImageCopy copy = {
+            .bufferOffset = r->footprints[i].offset,
+            .imageSubresource = {format.aspect, mip, i / shape->mips, 1},
+            .imageExtent = {shape->extent.width >> mip, shape->extent.height >> mip,
+                            shape->extent.depth >> mip},
+        };
+
+        copy.imageExtent.width += copy.imageExtent.width == 0;
+        copy.imageExtent.height += copy.imageExtent.height == 0;
+        copy.imageExtent.depth += copy.imageExtent.depth == 0;
+        r->rig->CmdCopyImageToBuffer(commands, r->image->handle, r->layout, r->buffer, 1, &copy);
+    }
+    util->CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT,
+                             0, 1, &barrier, 0, NULL, 0, NULL);
+}
+
+uint8_t *rig_readback(struct image_rig *rig, const struct rig_image *image, VkImageLayout layout)
+{
+    uint32_t n = image->shape.mips * image->shape.layers;
+    struct ds_image_footprint *footprints = calloc(n, sizeof(*footprints));
+    struct readback readback = {.rig = rig, .image = image, .layout = layout};
+    struct vk_util_buffer buffer;
+    uint64_t bytes;
+    uint8_t *back;
+
+    cr_assert_eq(ds_image_footprints(&image->shape, 0, n, DS_IMAGE_LAYOUT_TIGHT, RIG_ALIGN,
+                                     footprints, &bytes), 0);
+    vk_util_buffer(rig->vk, bytes, 0, true, &buffer);
+    readback.footprints = footprints;
+    readback.buffer = buffer.buffer;
+    vk_util_run(rig->vk, record_readback, &readback, rig->done, rig->done_value);
+    back = malloc(bytes);
+    memcpy(back, buffer.mapped, bytes);
+    vk_util_buffer_free(rig->vk, &buffer);
+    free(footprints);
+    return back;
+}
+
+uint64_t rig_offset(const struct ds_image_footprint *footprints, uint32_t subresource,
+                    uint32_t slice, uint32_t row)
+{
+    const struct ds_image_footprint *f = &footprints[subresource];
+
+    return f->offset + slice * f->slice_pitch + row * f->row_pitch;
+}

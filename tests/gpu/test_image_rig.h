@@ -1,0 +1,74 @@
+/* Images for tests: an engine with a file of random bytes, images to read into, and readback. */
+#ifndef TESTS_GPU_TEST_IMAGE_RIG_H
+#define TESTS_GPU_TEST_IMAGE_RIG_H
+
+#include "gpu/vk_util.h"
+
+#include <ds/ds.h>
+#include <ds/vulkan_image.h>
+
+#define RIG_FILE_BYTES (8u << 20)
+/* From here on the file holds floats in [0, 1), which is what depth images want. */
+#define RIG_FLOATS_AT (6u << 20)
+
+#define RIG_FUNCTIONS(X)                                                                           \
+    X(CreateImage)                                                                                 \
+    X(DestroyImage)                                                                                \
+    X(GetImageMemoryRequirements)                                                                  \
+    X(BindImageMemory)                                                                             \
+    X(CmdCopyImageToBuffer)                                                                        \
+    X(CmdPipelineBarrier)
+
+struct image_rig {
+    struct vk_util *vk;
+    struct ds_vulkan_backend *backend;
+    struct ds_engine *engine;
+    struct ds_file *file;
+    struct ds_queue *queue;
+    uint8_t *content;
+    VkSemaphore done;
+    uint64_t done_value;
+    char path[64];
+    PFN_vkGetPhysicalDeviceImageFormatProperties formats;
+#define RIG_POINTER_(name) PFN_vk##name name;
+    RIG_FUNCTIONS(RIG_POINTER_)
+#undef RIG_POINTER_
+};
+
+struct rig_image {
+    VkImage handle;
+    VkDeviceMemory memory;
+    struct ds_image_shape shape;
+    struct ds_image *image;
+};
+
+/* image_rig_open skips the test where there is no Vulkan. */
+void image_rig_open(struct image_rig *rig, uint32_t chunk_bytes, enum ds_topology topology);
+
+/* image_rig_close asserts that the validation layers were silent. */
+void image_rig_close(struct image_rig *rig);
+
+/* rig_image_open makes a VkImage and registers it; `config` gives layouts and flags. False: the
+ * device does not support such an image. */
+bool rig_image_open(struct image_rig *rig, const struct ds_image_shape *shape,
+                    const struct ds_image_config *config, struct rig_image *image);
+void rig_image_close(struct image_rig *rig, struct rig_image *image);
+
+/* rig_read enqueues a read of file[offset, + bytes) and returns ds_queue_enqueue's answer. */
+int rig_read(struct image_rig *rig, const struct ds_image_target *target, uint64_t offset,
+             uint64_t bytes);
+
+/* rig_finish submits, waits for `n` results, which must all have `status`, and for the GPU. */
+void rig_finish(struct image_rig *rig, uint32_t n, enum ds_status status);
+
+/* rig_readback returns all subresources, laid out TIGHT with offset_align RIG_ALIGN; the caller
+ * frees. The image is in TRANSFER_SRC_OPTIMAL or GENERAL. */
+uint8_t *rig_readback(struct image_rig *rig, const struct rig_image *image, VkImageLayout layout);
+
+/* rig_offset: where row `row` of slice `slice` of a subresource begins in rig_readback's answer. */
+uint64_t rig_offset(const struct ds_image_footprint *footprints, uint32_t subresource,
+                    uint32_t slice, uint32_t row);
+
+#define RIG_ALIGN 192
+
+#endif
