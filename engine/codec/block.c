@@ -166,24 +166,22 @@ void block_code_fixed(struct block_code *code)
 
 void block_plan(struct block *block, bool dynamic_allowed)
 {
-    struct histogram histogram = {{0}, {0}};
     struct dynamic_header header;
     struct block_code code;
     uint64_t bits;
 
-    histogram_count(&histogram, block->tokens, block->token_count);
     block->type = BLOCK_STORED;
     block->bits = stored_bits(block->bytes);
     block_code_fixed(&code);
-    bits = 3 + payload_bits(&histogram, &code);
+    bits = 3 + payload_bits(&block->histogram, &code);
     if (bits < block->bits) {
         block->type = BLOCK_FIXED;
         block->bits = bits;
     }
     if (!dynamic_allowed)
         return;
-    block_code_build(&code, &histogram);
-    bits = 3 + header_make(&header, &code) + payload_bits(&histogram, &code);
+    block_code_build(&code, &block->histogram);
+    bits = 3 + header_make(&header, &code) + payload_bits(&block->histogram, &code);
     if (bits < block->bits) {
         block->type = BLOCK_DYNAMIC;
         block->bits = bits;
@@ -322,7 +320,6 @@ static void tokens_write(struct lane_writer *writer, const struct block *block,
 
 void block_write(struct lane_writer *writer, const struct block *block, bool last)
 {
-    struct histogram histogram = {{0}, {0}};
     struct dynamic_header header;
     struct block_code code;
     struct steps steps;
@@ -335,8 +332,7 @@ void block_write(struct lane_writer *writer, const struct block *block, bool las
     if (block->type == BLOCK_FIXED) {
         block_code_fixed(&code);
     } else {
-        histogram_count(&histogram, block->tokens, block->token_count);
-        block_code_build(&code, &histogram);
+        block_code_build(&code, &block->histogram);
         header_make(&header, &code);
         header_write(writer, &header);
     }

@@ -83,8 +83,9 @@ struct block {
     size_t token_count;
     const uint8_t *input;
     size_t bytes;
-    uint32_t type; /* set by block_plan */
-    uint64_t bits; /* set by block_plan */
+    struct histogram histogram; /* of the tokens */
+    uint32_t type;              /* set by block_plan */
+    uint64_t bits;              /* set by block_plan */
 };
 
 /* block_plan chooses the type with the fewest bits. dynamic_allowed false leaves out BLOCK_DYNAMIC,

@@ -32,10 +32,10 @@ static const struct effort efforts[GDEFLATE_LEVEL_MAX + 1] = {
     [6] = {.depth = 40, .nice = 80, .part_bytes = 4096},
     [7] = {.depth = 100, .nice = 130, .part_bytes = 4096},
     [8] = {.depth = 300, .nice = 258, .part_bytes = 4096},
-    [9] = {.depth = 12, .nice = 60, .part_bytes = 4096, .passes = 1, .kept = 2},
+    [9] = {.depth = 10, .nice = 48, .part_bytes = 4096, .passes = 1, .kept = 2},
     [10] = {.depth = 24, .nice = 90, .part_bytes = 4096, .passes = 2, .kept = 2},
     [11] = {.depth = 40, .nice = 110, .part_bytes = 4096, .passes = 2, .kept = 3},
-    [12] = {.depth = 60, .nice = 130, .part_bytes = 4096, .passes = 3, .kept = 4},
+    [12] = {.depth = 60, .nice = 130, .part_bytes = 4096, .passes = 2, .kept = 4},
 };
 
 size_t encoder_bytes(void)

@@ -168,14 +168,10 @@ static size_t range_parse(struct optimal *optimal, const struct costs *costs, co
 /* The code that the next pass over a block should reckon with. */
 static void block_code_expect(struct block_code *code, const struct block *block, bool fixed)
 {
-    struct histogram histogram = {{0}, {0}};
-
-    if (fixed) {
+    if (fixed)
         block_code_fixed(code);
-        return;
-    }
-    histogram_count(&histogram, block->tokens, block->token_count);
-    block_code_build(code, &histogram);
+    else
+        block_code_build(code, &block->histogram);
 }
 
 /* Parses a block again and again; keeps the best. Two buffers: one holds the best so far. A small
@@ -199,6 +195,8 @@ static void block_improve(struct optimal *optimal, const struct effort *effort,
         again.token_count =
             range_parse(optimal, &costs, input, begin, begin + (uint32_t)block->bytes, tokens);
         again.tokens = tokens;
+        memset(&again.histogram, 0, sizeof(again.histogram));
+        histogram_count(&again.histogram, tokens, again.token_count);
         block_plan(&again, true);
         if (again.bits >= block->bits) {
             if (fixed && pass == 0)

@@ -134,6 +134,7 @@ uint32_t split_tokens(const lz_token *tokens, size_t n, const uint8_t *input, si
             .token_count = parts[i].token_end - parts[i].token_begin,
             .input = input + at,
             .bytes = parts[i].bytes,
+            .histogram = parts[i].histogram,
         };
         at += parts[i].bytes;
     }

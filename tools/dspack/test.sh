@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Runs dspack as a user would: test.sh DSPACK. Exit status 0 when all is well.
+set -u
+
+dspack=$1
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+failures=0
+
+# expect STATUS PATTERN ARGUMENT...: the exit status, and stderr: one line that matches, or none for ''
+expect() {
+    local status=$1 pattern=$2 got lines
+    shift 2
+    "$dspack" "$@" >out.txt 2>err.txt
+    got=$?
+    lines=$(wc -l <err.txt)
+    if [ "$got" -ne "$status" ]; then
+        echo "FAIL: dspack $*: exit status $got, expected $status: $(cat err.txt)"
+        failures=$((failures + 1))
+    elif [ -z "$pattern" ] && [ "$lines" -ne 0 ]; then
+        echo "FAIL: dspack $*: unexpected: $(cat err.txt)"
+        failures=$((failures + 1))
+    elif [ -n "$pattern" ] && { [ "$lines" -ne 1 ] || ! grep -q -e "$pattern" err.txt; }; then
+        echo "FAIL: dspack $*: expected one line with '$pattern': $(cat err.txt)"
+        failures=$((failures + 1))
+    fi
+}
+
+same() {
+    if ! cmp -s "$1" "$2"; then
+        echo "FAIL: $1 and $2 differ"
+        failures=$((failures + 1))
+    fi
+}
+
+seq 1 40000 >content
+for level in 0 1 6 9 12; do
+    expect 0 '' encode --codec gdeflate --level $level --threads 2 content packed
+    for path in auto scalar; do
+        expect 0 '' decode --codec gdeflate --path $path packed back
+        same content back
+    done
+done
+expect 0 '' encode --codec gdeflate --transform bc3 content packed
+expect 0 '' decode --codec gdeflate --transform bc3 packed back
+same content back
+
+for codec in zstd lz4; do
+    if "$dspack" encode --codec $codec --level 9 content other 2>/dev/null; then
+        expect 0 '' decode --codec $codec --size "$(stat -c %s content)" other back
+        same content back
+        head -c 1000 other >cut
+        expect 1 "bad $codec stream" decode --codec $codec --size 1000000 cut back
+    else
+        echo "skipped: $codec: left out of this build"
+    fi
+done
+
+# Bad streams: one clear line, exit status 1, and no output file.
+head -c 5000 packed >cut
+expect 1 'bad gdeflate stream: .*past the end' decode --codec gdeflate cut none
+expect 1 'bad gdeflate stream: .*magic' decode --codec gdeflate content none
+: >empty
+expect 1 'bad gdeflate stream: .*short header' decode --codec gdeflate empty none
+expect 1 'cannot be packed' encode --codec gdeflate empty none
+expect 1 'No such file' decode --codec gdeflate missing none
+expect 1 'No such file' decode --codec gdeflate packed missing/none
+expect 1 'not a regular file' decode --codec gdeflate . none
+if [ -e none ] || [ -e none.partial ]; then
+    echo "FAIL: a failed run left a file behind"
+    failures=$((failures + 1))
+fi
+
+# Bad arguments: exit status 2.
+expect 2 'needed' decode --codec gdeflate packed
+expect 2 'too many' decode --codec gdeflate packed back more
+expect 2 '--codec is needed' decode packed back
+expect 2 'unknown name' decode --codec gzip packed back
+expect 2 'unknown name' decode --codec gdeflate --path sse packed back
+expect 2 'unknown command' unpack --codec gdeflate packed back
+expect 2 'unknown option' decode --codec gdeflate --fast packed back
+expect 2 'not a number' encode --codec gdeflate --level high content packed
+expect 2 'no level 13' encode --codec gdeflate --level 13 content packed
+expect 0 '' --help
+expect 0 '' --version
+
+[ "$failures" -eq 0 ] || exit 1
+echo "dspack: all as expected"
