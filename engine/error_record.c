@@ -1,5 +1,5 @@
-/* The record of a queue's first failure. The lock is taken by the complete stage only when a request
- * has failed, and by who asks. */
+/* The record of a queue's first failure. The lock is taken by the complete stage only when a
+ * request has failed, and by who asks. */
 #include "engine/file.h"
 #include "engine/queue.h"
 
