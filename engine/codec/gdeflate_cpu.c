@@ -15,6 +15,12 @@ static bool cpu_has_avx512(void)
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
            __builtin_cpu_supports("avx512vbmi2");
 }
+
+/* Zen 1 and 2 do the bit deposits of the AVX2 path in microcode, a bit at a time. */
+static bool cpu_deposits_slowly(void)
+{
+    return __builtin_cpu_is("znver1") || __builtin_cpu_is("znver2");
+}
 #endif
 
 static enum ds_codec_path path_best(void)
@@ -22,7 +28,7 @@ static enum ds_codec_path path_best(void)
 #if defined(__x86_64__)
     if (cpu_has_avx512())
         return DS_CODEC_PATH_AVX512;
-    if (cpu_has_avx2())
+    if (cpu_has_avx2() && !cpu_deposits_slowly())
         return DS_CODEC_PATH_AVX2;
 #endif
     return DS_CODEC_PATH_SCALAR;

@@ -2,7 +2,7 @@
 # Runs dspack as a user would: test.sh DSPACK. Exit status 0 when all is well.
 set -u
 
-dspack=$1
+dspack=$(realpath "$1") || exit 1
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
