@@ -8,7 +8,7 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
 failures=0
 
-# expect STATUS PATTERN ARGUMENT...: the exit status, and stderr: one line that matches, or none for ''
+# expect STATUS PATTERN ARGUMENT...: the exit status, and one line on stderr that matches; none for ''
 expect() {
     local status=$1 pattern=$2 got lines
     shift 2
