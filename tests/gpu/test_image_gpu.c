@@ -151,3 +151,39 @@ Test(image_gpu, formats_of_astc)
     check_range(&rig, VK_FORMAT_ASTC_4x4_SFLOAT_BLOCK, VK_FORMAT_ASTC_12x12_SFLOAT_BLOCK);
     image_rig_close(&rig);
 }
+
+/* One format of each size of block through a family that can do nothing but copy: offsets are
+ * multiples of 4 then, and boxes of `granularity`. */
+static void check_family(VkExtent3D granularity, uint32_t chunk_bytes)
+{
+    static const VkFormat formats[] = {
+        VK_FORMAT_R8_UNORM,         VK_FORMAT_R8G8_UNORM,          VK_FORMAT_R8G8B8A8_UNORM,
+        VK_FORMAT_R16G16B16_SFLOAT, VK_FORMAT_R16G16B16A16_SFLOAT, VK_FORMAT_R32G32B32_SFLOAT,
+        VK_FORMAT_BC1_RGB_UNORM_BLOCK, VK_FORMAT_BC7_UNORM_BLOCK,  VK_FORMAT_D16_UNORM,
+    };
+    VkQueueFamilyProperties family = {.queueFlags = VK_QUEUE_TRANSFER_BIT,
+                                      .minImageTransferGranularity = granularity};
+    struct image_rig rig;
+
+    image_rig_pretend = &family;
+    image_rig_open(&rig, chunk_bytes, DS_TOPOLOGY_SHARED);
+    for (uint32_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+        check_range(&rig, formats[i], formats[i]);
+    image_rig_close(&rig);
+    image_rig_pretend = NULL;
+}
+
+Test(image_gpu, a_family_for_copies)
+{
+    check_family((VkExtent3D){1, 1, 1}, CHUNK_BYTES);
+}
+
+Test(image_gpu, a_family_of_coarse_copies)
+{
+    check_family((VkExtent3D){16, 16, 8}, 256 << 10);
+}
+
+Test(image_gpu, a_family_of_whole_subresources)
+{
+    check_family((VkExtent3D){0, 0, 0}, 512 << 10);
+}

@@ -10,6 +10,33 @@
 
 #define WAIT_NS 20000000000u
 
+const VkQueueFamilyProperties *image_rig_pretend;
+
+/* A family that can do less ------------------------------------------------------------------- */
+
+static PFN_vkGetInstanceProcAddr real_get_instance;
+static PFN_vkGetPhysicalDeviceQueueFamilyProperties real_families;
+
+static VKAPI_ATTR void VKAPI_CALL pretend_families(VkPhysicalDevice physical, uint32_t *n,
+                                                   VkQueueFamilyProperties *families)
+{
+    real_families(physical, n, families);
+    for (uint32_t i = 0; families != NULL && i < *n; i++) {
+        families[i].queueFlags = image_rig_pretend->queueFlags;
+        families[i].minImageTransferGranularity = image_rig_pretend->minImageTransferGranularity;
+    }
+}
+
+static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL pretend_get(VkInstance instance, const char *name)
+{
+    PFN_vkVoidFunction real = real_get_instance(instance, name);
+
+    if (strcmp(name, "vkGetPhysicalDeviceQueueFamilyProperties") != 0)
+        return real;
+    real_families = (PFN_vkGetPhysicalDeviceQueueFamilyProperties)real;
+    return (PFN_vkVoidFunction)pretend_families;
+}
+
 /* Opening and closing ------------------------------------------------------------------------- */
 
 static void rig_file(struct image_rig *rig)
@@ -58,6 +85,9 @@ void image_rig_open(struct image_rig *rig, uint32_t chunk_bytes, enum ds_topolog
         cr_skip_test("%s", vk_util_reason());
     config.lock_ctx = rig->vk;
     vk_util_lend(rig->vk, &config);
+    real_get_instance = config.get_instance_proc_addr;
+    if (image_rig_pretend != NULL)
+        config.get_instance_proc_addr = pretend_get;
     rig_functions(rig);
     cr_assert_eq(ds_vulkan_backend_create(&config, &rig->backend), 0);
     cr_assert_eq(ds_engine_create(ds_engine_config(.vulkan = rig->backend, .arena_bytes = 2 << 20,

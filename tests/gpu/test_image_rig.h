@@ -42,6 +42,9 @@ struct rig_image {
     struct ds_image *image;
 };
 
+/* Not NULL: the engine is told that every queue family is like this one. */
+extern const VkQueueFamilyProperties *image_rig_pretend;
+
 /* image_rig_open skips the test where there is no Vulkan. */
 void image_rig_open(struct image_rig *rig, uint32_t chunk_bytes, enum ds_topology topology);
 
