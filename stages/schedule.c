@@ -36,6 +36,37 @@ static uint32_t take_turn(struct schedule *schedule, enum ds_priority class, uin
     return queue;
 }
 
+/* Rounds of quotas until the class may be served again. */
+static int64_t rounds_needed(const struct schedule *schedule, enum ds_priority class)
+{
+    int64_t quota = schedule->quota_bytes[class];
+
+    return quota > 0 ? 0 : -quota / quota_bytes[class] + 1;
+}
+
+/* All have used theirs up: gives every class as many quotas as the first of `pending` needs. What a
+ * large request took beforehand is paid back, and nobody saves up more than one quota. */
+static void quotas_refill(struct schedule *schedule, uint64_t pending)
+{
+    int64_t rounds = INT64_MAX;
+
+    for (uint32_t i = 0; i < ARRAY_LENGTH(descending); i++) {
+        int64_t needed = rounds_needed(schedule, descending[i]);
+
+        if ((pending & schedule_members(schedule, descending[i])) != 0 && needed < rounds)
+            rounds = needed;
+    }
+    if (rounds == INT64_MAX)
+        return; /* none of them is a member: it has just detached */
+    for (uint32_t i = 0; i < ARRAY_LENGTH(descending); i++) {
+        enum ds_priority class = descending[i];
+
+        schedule->quota_bytes[class] += rounds * quota_bytes[class];
+        if (schedule->quota_bytes[class] > quota_bytes[class])
+            schedule->quota_bytes[class] = quota_bytes[class];
+    }
+}
+
 uint32_t schedule_pick(struct schedule *schedule, uint64_t pending)
 {
     uint64_t set = pending & schedule_members(schedule, DS_PRIORITY_REALTIME);
@@ -51,8 +82,7 @@ uint32_t schedule_pick(struct schedule *schedule, uint64_t pending)
             if (set != 0 && schedule->quota_bytes[class] > 0)
                 return take_turn(schedule, class, set);
         }
-        for (uint32_t i = 0; i < SCHEDULE_CLASSES; i++)
-            schedule->quota_bytes[i] = quota_bytes[i];
+        quotas_refill(schedule, pending);
     }
     /* a queue that just detached: whoever it is, it has nothing */
     return (uint32_t)__builtin_ctzll(pending);
