@@ -55,6 +55,8 @@ int ds_queue_take_error(struct ds_queue *queue, struct ds_error_record *record)
 {
     struct ds_error_record ours;
 
+    if (record->struct_size == 0)
+        return -EINVAL; /* before the record is taken */
     pthread_mutex_lock(&queue->error_lock);
     ours = queue->error_record;
     memset(&queue->error_record, 0, sizeof(queue->error_record));
@@ -64,11 +66,13 @@ int ds_queue_take_error(struct ds_queue *queue, struct ds_error_record *record)
 
 int ds_queue_error_eventfd(struct ds_queue *queue)
 {
+    bool exists;
     int fd;
 
     pthread_mutex_lock(&queue->error_lock);
+    exists = atomic_load_explicit(&queue->error_fd, memory_order_relaxed) >= 0;
     fd = eventfd_get(&queue->error_fd);
-    if (fd >= 0 && queue->error_record.failures > 0)
+    if (!exists && fd >= 0 && queue->error_record.failures > 0)
         eventfd_add(fd); /* failures before the eventfd existed count too */
     pthread_mutex_unlock(&queue->error_lock);
     return fd;
