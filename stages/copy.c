@@ -210,6 +210,8 @@ static bool chunk_ordered(const struct chunk *chunk)
 
     if (chunk->kind == CHUNK_DOWNLOAD)
         return false; /* it comes once more, failed or not: it may yet fail in the GPU */
+    if (chunk->kind == CHUNK_NOTICE)
+        return false; /* no request of the epoch, or a flush, which comes once more */
     if (++r->chunks_copied < r->chunks_total)
         return false;
     order_done(&r->queue->order, r->epoch);
