@@ -23,8 +23,6 @@ struct ds_file {
     bool owns_buffered_fd;
     char reason[96];        /* why direct or buffered */
     char name[256];         /* the path, or "" */
-    int32_t write_error;    /* status of the first failed write since the last flush; complete
-                               stage */
 
     /* The kernel refused a direct transfer that statx had promised: buffered from then on. */
     _Atomic bool direct_refused;

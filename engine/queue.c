@@ -54,6 +54,8 @@ int queue_open(struct ds_queue *queue, const struct queue_port *port,
         rc = order_open(&queue->order, port->host, capacity);
     if (rc == 0)
         rc = order_open(&queue->notices, port->host, capacity);
+    if (rc == 0)
+        rc = failures_open(&queue->failures, port->host);
     if (rc != 0) {
         queue_close(queue);
         return rc;
@@ -76,6 +78,7 @@ void queue_close(struct ds_queue *queue)
     event_fini(&queue->done);
     event_fini(&queue->freed);
     pthread_mutex_destroy(&queue->error_lock);
+    failures_close(&queue->failures, host);
     if (queue->notices.epochs != NULL)
         order_close(&queue->notices, host);
     if (queue->order.epochs != NULL)
@@ -235,13 +238,16 @@ int ds_queue_enqueue_signal(struct ds_queue *queue, uint64_t semaphore, uint64_t
     return 0;
 }
 
+/* MANUAL: a poller frees slots without waking the thread that runs the stages. */
+#define SLOT_LOOK_NS 1000000u
+
 /* Waits once for a free slot. */
 static void wait_for_slot(struct ds_queue *queue, uint64_t timeout_ns)
 {
     uint32_t key;
 
     if (queue->port.step != NULL) {
-        queue->port.step(queue, timeout_ns);
+        queue->port.step(queue, min_u64(timeout_ns, SLOT_LOOK_NS));
         return;
     }
     key = event_prepare(&queue->freed);
@@ -407,13 +413,15 @@ int ds_queue_eventfd(struct ds_queue *queue)
 
 int ds_queue_get_info(const struct ds_queue *queue, struct ds_queue_info *info)
 {
-    uint64_t completed = atomic_load_explicit(&queue->completed, memory_order_relaxed);
-    uint64_t begun = atomic_load_explicit(&queue->begun, memory_order_relaxed);
+    /* acquire: what is complete was published, so that the other number is not the smaller */
+    uint64_t completed = atomic_load_explicit(&queue->completed, memory_order_acquire);
+    uint32_t published =
+        atomic_load_explicit(&queue->intake.published, memory_order_relaxed);
     struct ds_queue_info ours = {
         .capacity = queue->capacity,
         .free_slots = slots_free_n(&queue->free),
         .unsubmitted = intake_unpublished(&queue->intake),
-        .in_flight = intake_pending(&queue->intake) + (uint32_t)(begun - completed),
+        .in_flight = published - (uint32_t)completed,
         .priority = queue->priority,
     };
 

@@ -9,6 +9,7 @@
 #define ENGINE_QUEUE_H
 
 #include "engine/event.h"
+#include "engine/failures.h"
 #include "engine/intake.h"
 #include "engine/order.h"
 #include "engine/ring.h"
@@ -67,6 +68,7 @@ struct ds_queue {
     /* Complete stage. */
     _Atomic uint64_t completed CACHE_ALIGNED; /* the stage's last touch of the queue */
     struct order notices;         /* status and event entries, signals by the host */
+    struct failures failures;     /* of writes, not told by a flush yet */
     struct order_error unreported; /* first failure since the last status entry */
     _Atomic uint32_t notices_fired;
     struct event done;            /* results, for ds_queue_wait */

@@ -108,19 +108,22 @@ static void credit_give(struct complete_stage *stage, struct chunk *chunk)
     }
 }
 
-/* A finished request or signal becomes a result. */
-static void request_deliver(struct complete_stage *stage, struct request *r, uint64_t now_ns)
+/* From now on enqueued_ns holds the latency. */
+static void request_stamp(struct request *r, uint64_t now_ns)
 {
-    uint64_t latency_ns = now_ns > r->enqueued_ns ? now_ns - r->enqueued_ns : 0;
+    r->enqueued_ns = now_ns > r->enqueued_ns ? now_ns - r->enqueued_ns : 0;
+}
 
+/* A finished request or signal becomes a result. */
+static void request_deliver(struct complete_stage *stage, struct request *r)
+{
     if (stage->delivery.queue != r->queue || stage->delivery.n == COMPLETE_BURST) {
         delivery_flush(stage);
         stage->delivery.queue = r->queue;
     }
-    hist_record(&stage->latency_ns, latency_ns);
+    hist_record(&stage->latency_ns, r->enqueued_ns);
     STAT_ADD(stage->completed, 1);
     STAT_ADD(stage->bytes, r->bytes_done);
-    r->enqueued_ns = latency_ns;
     stage->delivery.requests[stage->delivery.n++] = r;
 }
 
@@ -141,33 +144,35 @@ static void notice_fire(struct complete_stage *stage, struct request *r, uint64_
 
         r->status = vk_result == 0 ? DS_STATUS_OK : DS_STATUS_VULKAN_ERROR;
         r->error = vk_result;
-        request_deliver(stage, r, now_ns);
+        request_stamp(r, now_ns);
+        request_deliver(stage, r);
     }
 }
 
 /* Fires what may fire. The entries that yield no result are given back at the end, in one go: once
- * they are counted as completed the queue may go away. */
+ * they are counted as completed the queue may go away. It may also go once the last entry's credit
+ * is given, so that the next one is taken before. */
 static void notices_fire(struct complete_stage *stage, struct ds_queue *queue, uint64_t now_ns)
 {
+    struct chunk *chunk = order_fire(&queue->notices, &queue->unreported);
     uint32_t silent = 0;
-    struct chunk *chunk;
 
-    while ((chunk = order_fire(&queue->notices, &queue->unreported)) != NULL) {
+    while (chunk != NULL) {
         struct request *r = chunk->request;
+        struct chunk *next;
 
         delivery_flush(stage);
         notice_fire(stage, r, now_ns);
         atomic_fetch_add_explicit(&queue->notices_fired, 1, memory_order_release);
-        if (r->kind == REQUEST_FLUSH) { /* goes round once more, to the disk */
-            credit_give(stage, chunk);
-            continue;
-        }
-        if (r->kind != REQUEST_SIGNAL_HOST) {
+        next = order_fire(&queue->notices, &queue->unreported);
+        if (r->kind != REQUEST_FLUSH) /* that goes round once more, to the disk */
+            chunk_advance(chunk, CHUNK_DONE_COPY, CHUNK_FREE);
+        if (r->kind == REQUEST_STATUS || r->kind == REQUEST_EVENT) {
             queue_give_slots(queue, &r, 1);
             silent++;
         }
-        chunk_advance(chunk, CHUNK_DONE_COPY, CHUNK_FREE);
         credit_give(stage, chunk);
+        chunk = next;
     }
     if (silent > 0)
         queue_completed(queue, silent);
@@ -182,18 +187,8 @@ static void request_failed(struct complete_stage *stage, struct request *r)
         return; /* asked for, so no failure to report */
     order_fail(&r->queue->notices, r->notice_epoch, error);
     queue_record_error(r->queue, r);
-    if (r->kind == REQUEST_WRITE && r->file != NULL && r->file->write_error == DS_STATUS_OK)
-        r->file->write_error = r->status;
-}
-
-/* A flush answers for the writes before it, too. */
-static void flush_end(struct request *r)
-{
-    if (r->file == NULL)
-        return;
-    if (r->status == DS_STATUS_OK)
-        r->status = (uint8_t)r->file->write_error;
-    r->file->write_error = DS_STATUS_OK;
+    if (r->kind == REQUEST_WRITE)
+        failures_add(&r->queue->failures, r);
 }
 
 static void request_end(struct complete_stage *stage, struct request *r, uint64_t now_ns)
@@ -203,12 +198,13 @@ static void request_end(struct complete_stage *stage, struct request *r, uint64_
     struct ds_image *image = r->image != NULL ? r->image->image : NULL;
 
     request_life_end(r);
+    request_stamp(r, now_ns);
     if (r->kind == REQUEST_FLUSH)
-        flush_end(r);
+        failures_tell(&queue->failures, r);
     if (r->status != DS_STATUS_OK)
         request_failed(stage, r);
     order_done(&queue->notices, r->notice_epoch);
-    request_deliver(stage, r, now_ns);
+    request_deliver(stage, r);
     if (file != NULL) {
         stage->file_ended = true;
         /* release: our last touch of the file; pairs with the acquire in ds_file_close */

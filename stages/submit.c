@@ -223,6 +223,8 @@ static void chunk_reclaim(struct submit_stage *stage, struct chunk *chunk, uint6
         chunk->kind = CHUNK_FLUSH;
         chunk->file_offset = r->offset;
         chunk->io_bytes = 1; /* a transfer that is over with any answer but an error */
+        if (r->status != DS_STATUS_OK) /* its file is closed */
+            chunk_fail(chunk, r->status, 0);
     } else {
         /* The second lap of a write from a GPU buffer: its bytes are in staging, or it failed. */
         DS_ASSERT(chunk->kind == CHUNK_DOWNLOAD);
