@@ -339,6 +339,30 @@ Test(image_split, refusals)
     scene_close(&s);
 }
 
+static void keep_message(void *ctx, enum ds_log_level level, const char *message)
+{
+    (void)level;
+    snprintf(ctx, 256, "%s", message);
+}
+
+Test(image_split, the_log_names_the_knob)
+{
+    struct ds_image_region box = {.extent = {64, 40, 1}};
+    struct image_family family = {0, true, {16, 16, 1}};
+    char message[256] = "";
+    struct scene s;
+
+    scene_open(&s, &flat, &family);
+    host_init(&s.host, NULL, keep_message, message, DS_LOG_ERROR);
+    cr_assert_eq(init_region(&s, box, 1 << 20), -ENOTSUP);
+    cr_assert(strstr(message, "minImageTransferGranularity") != NULL, "%s", message);
+    box.extent.height = 48;
+    s.limits.bytes_max = 4095;
+    cr_assert_eq(init_region(&s, box, 1 << 20), -EFBIG);
+    cr_assert(strstr(message, "chunk_bytes") != NULL, "%s", message);
+    scene_close(&s);
+}
+
 Test(image_split, explicit_footprints)
 {
     struct ds_image_shape shape = flat;
