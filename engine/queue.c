@@ -175,7 +175,8 @@ static void slot_add_image(struct request *slot, const struct image_target *targ
 }
 
 /* Checks *request, takes a slot for it and pushes that. The error of ds_queue_enqueue. */
-static int enqueue(struct ds_queue *queue, const struct ds_request *request, uint64_t now_ns)
+static int enqueue(struct ds_queue *queue, const struct ds_request *request,
+                   const struct ds_wait *wait, uint64_t now_ns)
 {
     struct image_target target;
     struct request *slot;
@@ -192,6 +193,8 @@ static int enqueue(struct ds_queue *queue, const struct ds_request *request, uin
     if (slot == NULL)
         return -EAGAIN;
     slot_fill(slot, request, fd_direct, now_ns);
+    slot->wait_semaphore = wait != NULL ? wait->semaphore : 0;
+    slot->wait_value = wait != NULL ? wait->value : 0;
     if (request->image_target != NULL)
         slot_add_image(slot, &target);
     request_life_begin(slot);
@@ -201,21 +204,40 @@ static int enqueue(struct ds_queue *queue, const struct ds_request *request, uin
 
 int ds_queue_enqueue(struct ds_queue *queue, const struct ds_request *request)
 {
-    return enqueue(queue, request, clock_now_ns());
+    return enqueue(queue, request, NULL, clock_now_ns());
 }
 
-int ds_queue_enqueue_batch(struct ds_queue *queue, const struct ds_request *requests, uint32_t n)
+static int enqueue_batch(struct ds_queue *queue, const struct ds_request *requests, uint32_t n,
+                         const struct ds_wait *wait)
 {
     uint64_t now_ns = clock_now_ns();
     int accepted = 0, rc = 0;
 
     while ((uint32_t)accepted < n && accepted < INT32_MAX) {
-        rc = enqueue(queue, &requests[accepted], now_ns);
+        rc = enqueue(queue, &requests[accepted], wait, now_ns);
         if (rc != 0)
             break;
         accepted++;
     }
     return accepted > 0 ? accepted : rc;
+}
+
+int ds_queue_enqueue_batch(struct ds_queue *queue, const struct ds_request *requests, uint32_t n)
+{
+    return enqueue_batch(queue, requests, n, NULL);
+}
+
+int ds_queue_enqueue_batch_after(struct ds_queue *queue, const struct ds_request *requests,
+                                 uint32_t n, const struct ds_wait *wait)
+{
+    if (wait != NULL) {
+        if (wait->struct_size != sizeof(*wait) || wait->semaphore == 0 ||
+            wait->before > DS_WAIT_BEFORE_SOURCE)
+            return -EINVAL;
+        if (!queue->port.signals_by_host)
+            return -ENODEV;
+    }
+    return enqueue_batch(queue, requests, n, wait);
 }
 
 int ds_queue_enqueue_signal(struct ds_queue *queue, uint64_t semaphore, uint64_t value,
@@ -261,7 +283,7 @@ int ds_queue_enqueue_wait(struct ds_queue *queue, const struct ds_request *reque
                           uint64_t timeout_ns)
 {
     uint64_t now_ns = clock_now_ns(), deadline_ns;
-    int rc = enqueue(queue, request, now_ns);
+    int rc = enqueue(queue, request, NULL, now_ns);
 
     if (rc != -EAGAIN)
         return rc;
@@ -271,7 +293,7 @@ int ds_queue_enqueue_wait(struct ds_queue *queue, const struct ds_request *reque
     while (rc == -EAGAIN && now_ns < deadline_ns) {
         wait_for_slot(queue, deadline_ns == UINT64_MAX ? EVENT_FOREVER : deadline_ns - now_ns);
         now_ns = clock_now_ns();
-        rc = enqueue(queue, request, now_ns);
+        rc = enqueue(queue, request, NULL, now_ns);
     }
     return rc == -EAGAIN ? -ETIMEDOUT : rc;
 }

@@ -61,6 +61,8 @@ struct request {
     uint64_t life;         /* see request_life_begin */
     uint32_t sequence;     /* in its queue, in the order of the enqueues; submit stage */
     uint32_t notice_epoch; /* as epoch, for the notifications by the complete stage */
+    uint64_t wait_semaphore; /* VkSemaphore that must reach wait_value before it begins; or 0 */
+    uint64_t wait_value;
 } CACHE_ALIGNED;
 
 #define REQUEST_NONE UINT32_MAX

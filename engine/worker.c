@@ -14,6 +14,8 @@
 
 /* How long a thread sleeps on one device while another device of its stages may end first. */
 #define PARK_SHARED_NS 50000u
+/* How long it sleeps while a stage must poll. */
+#define PARK_POLL_NS 200000u
 
 enum { WORKER_STARTING = 0, WORKER_RUNNING = 1, WORKER_FAILED = 2 };
 
@@ -55,6 +57,7 @@ static void stage_account(struct stage *stage, uint32_t moved, uint64_t elapsed_
         STAT_ADD(c->wait_credit_ns, elapsed_ns);
         break;
     case STAGE_WAIT_DEVICE:
+    case STAGE_WAIT_POLL:
         STAT_ADD(c->wait_device_ns, elapsed_ns);
         break;
     }
@@ -155,6 +158,16 @@ static bool devices_park(struct worker *worker, uint64_t timeout_ns)
     return false;
 }
 
+/* How long the thread may sleep: not long while a stage waits for something that wakes nobody. */
+static uint64_t poll_limit(const struct worker *worker, uint64_t timeout_ns)
+{
+    for (uint32_t i = 0; i < worker->stages_n; i++) {
+        if (worker->stages[i].ops->waiting(worker->stages[i].self) == STAGE_WAIT_POLL)
+            return min_u64(timeout_ns, PARK_POLL_NS);
+    }
+    return timeout_ns;
+}
+
 /* *now_ns as in stages_turn. True: there was something to do, or a signal. */
 static bool stages_park(struct worker *worker, uint64_t timeout_ns, uint64_t *now_ns)
 {
@@ -165,10 +178,10 @@ static bool stages_park(struct worker *worker, uint64_t timeout_ns, uint64_t *no
         event_cancel(&worker->event);
         return true;
     }
-    if (devices_park(worker, timeout_ns))
+    if (devices_park(worker, poll_limit(worker, timeout_ns)))
         event_cancel(&worker->event);
     else
-        event_wait(&worker->event, key, timeout_ns);
+        event_wait(&worker->event, key, poll_limit(worker, timeout_ns));
     *now_ns = clock_now_ns();
     quiet_account(worker, *now_ns - start_ns);
     for (uint32_t i = 0; i < worker->stages_n; i++)

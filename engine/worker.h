@@ -12,7 +12,12 @@
 #include <pthread.h>
 
 /* Why a stage that moved nothing has nothing to move. */
-enum stage_wait { STAGE_IDLE, STAGE_WAIT_CREDIT, STAGE_WAIT_DEVICE };
+enum stage_wait {
+    STAGE_IDLE,
+    STAGE_WAIT_CREDIT,
+    STAGE_WAIT_DEVICE,
+    STAGE_WAIT_POLL, /* on something that tells nobody: it must be asked again before long */
+};
 
 struct stage_ops {
     const char *name;

@@ -48,6 +48,8 @@ struct copy_gpu_ops {
     int (*reached)(void *self, uint64_t *ticket);
     /* Sleep until `ticket` has ended or timeout_ns; errors show in reached. */
     void (*wait)(void *self, uint64_t ticket, uint64_t timeout_ns);
+    /* The value of a caller's timeline semaphore, for the submit stage. Returns a VkResult. */
+    int (*semaphore_value)(void *self, uint64_t semaphore, uint64_t *value);
     /* Signal a caller's timeline semaphore from the host. Returns a VkResult. */
     int (*signal)(void *self, uint64_t semaphore, uint64_t value);
     /* The submissions are made by ds_vulkan_submit (DS_VULKAN_QUEUE_MANUAL). */

@@ -268,6 +268,14 @@ static int vulkan_submit(void *self, uint32_t index, uint64_t ticket,
     return vulkan_timeline_end(&copy->timeline, before, result);
 }
 
+static int vulkan_semaphore_value(void *self, uint64_t semaphore, uint64_t *value)
+{
+    struct copy_vulkan *copy = self;
+
+    return copy->vk->GetSemaphoreCounterValue(copy->backend->device.device, (VkSemaphore)semaphore,
+                                              value);
+}
+
 static int vulkan_signal(void *self, uint64_t semaphore, uint64_t value)
 {
     struct copy_vulkan *copy = self;
@@ -340,6 +348,7 @@ const struct copy_gpu_ops copy_vulkan_ops = {
     .regions_max = vulkan_regions_max,
     .record = vulkan_record,
     .submit = vulkan_submit,
+    .semaphore_value = vulkan_semaphore_value,
     .signal = vulkan_signal,
     .reached = vulkan_reached,
     .wait = vulkan_wait,

@@ -129,6 +129,8 @@ static int open_stages(struct ds_engine *engine)
                                           .chunk_bytes = c->chunk_bytes,
                                           .chunks_max = c->chunks_max,
                                           .copies_data = engine->copy_kind != DS_COPY_NIL,
+                                          .gpu = gpu,
+                                          .gpu_self = engine->gpu_self,
                                       });
     if (rc != 0)
         return rc;

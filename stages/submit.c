@@ -27,6 +27,7 @@ int submit_open(struct submit_stage *stage, const struct submit_config *config)
     stage->chunk_bytes = config->chunk_bytes;
     stage->chunks_max = config->chunks_max;
     stage->copies_data = config->copies_data;
+    stage->blocked = (struct blocked){.gpu = config->gpu, .gpu_self = config->gpu_self};
     event_init(&stage->detached);
     rc = arena_open(&stage->arena, stage->host, (uint32_t)units);
     if (rc == 0)
@@ -197,11 +198,32 @@ static uint32_t flow_run(struct submit_stage *stage, struct submit_flow *flow, u
         if (r == NULL)
             break;
         split_begin(stage, r, now_ns);
+        begun++;
+        if (blocked_add(&stage->blocked, r))
+            continue;
         flow->current = r;
         flow->chunk = 0;
-        begun++;
     }
     return begun;
+}
+
+/* Requests whose wait is over go first, in the flow of their priority. */
+static uint32_t blocked_run(struct submit_stage *stage, uint64_t now_ns)
+{
+    struct request *r;
+    uint32_t n = 0;
+
+    while (stage->blocked.first != NULL && flow_continue(stage, &stage->realtime, now_ns) &&
+           flow_continue(stage, &stage->ordinary, now_ns) && n < SUBMIT_TURN_MAX &&
+           (r = blocked_take(&stage->blocked)) != NULL) {
+        struct submit_flow *flow = r->queue->priority == DS_PRIORITY_REALTIME ? &stage->realtime
+                                                                              : &stage->ordinary;
+
+        flow->current = r;
+        flow->chunk = 0;
+        n++;
+    }
+    return n;
 }
 
 static void chunk_reclaim(struct submit_stage *stage, struct chunk *chunk, uint64_t now_ns)
@@ -281,6 +303,7 @@ static uint32_t submit_work(void *self, uint64_t now_ns)
     uint64_t realtime = schedule_members(&stage->schedule, DS_PRIORITY_REALTIME);
 
     ready_take(stage);
+    moved += blocked_run(stage, now_ns);
     moved += flow_run(stage, &stage->realtime, realtime, now_ns);
     moved += flow_run(stage, &stage->ordinary, ~realtime, now_ns);
     for (uint32_t i = 0; i < stage->lanes_n; i++)
@@ -304,7 +327,9 @@ static enum stage_wait submit_waiting(void *self)
 {
     const struct submit_stage *stage = self;
 
-    return stage->realtime.starved || stage->ordinary.starved ? STAGE_WAIT_CREDIT : STAGE_IDLE;
+    if (stage->realtime.starved || stage->ordinary.starved)
+        return STAGE_WAIT_CREDIT;
+    return stage->blocked.first != NULL ? STAGE_WAIT_POLL : STAGE_IDLE;
 }
 
 static bool flow_is_ready(const struct submit_stage *stage, const struct submit_flow *flow,

@@ -11,6 +11,7 @@
 #include "engine/queue.h"
 #include "engine/staging.h"
 #include "engine/worker.h"
+#include "stages/blocked.h"
 #include "stages/schedule.h"
 
 #define SUBMIT_LANES_MAX DS_READ_LANES_MAX
@@ -30,6 +31,8 @@ struct submit_config {
     uint32_t chunk_bytes;
     uint32_t chunks_max;
     bool copies_data;        /* false for the nil copy: host destinations need no memory */
+    const struct copy_gpu_ops *gpu; /* whose semaphores requests may wait for; or NULL */
+    void *gpu_self;
 };
 
 /* A request that is being split. REALTIME has a flow of its own, so that it overtakes. */
@@ -63,6 +66,7 @@ struct submit_stage {
     struct event detached;        /* a queue was let go */
     struct schedule schedule;
     struct submit_flow realtime, ordinary;
+    struct blocked blocked;
     uint64_t ordinary_bytes;      /* in flight, of requests that are not REALTIME */
 
     struct stage_stats stats;

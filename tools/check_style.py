@@ -43,6 +43,8 @@ NEIGHBOURS = {
     ("submit", "split"): "a part of submit",
     ("submit", "schedule"): "a part of submit",
     ("split", "submit"): "a part of submit",
+    ("submit", "blocked"): "a part of submit",
+    ("blocked", "copy"): "it asks the GPU about semaphores",
 }
 VULKAN_USERS = ("include/ds/vulkan.h", "engine/vulkan/", "stages/copy_vulkan", "stages/runtime",
                 "bench/", "tests/", "tools/")

@@ -173,6 +173,30 @@ DS_API int ds_queue_enqueue_batch(struct ds_queue *queue, const struct ds_reques
 DS_API int ds_queue_enqueue_wait(struct ds_queue *queue, const struct ds_request *request,
                                  uint64_t timeout_ns);
 
+enum ds_wait_before {
+    DS_WAIT_BEFORE_DESTINATION = 0, /* before the destination is written */
+    DS_WAIT_BEFORE_GPU_WORK = 1,    /* before any GPU work, too */
+    DS_WAIT_BEFORE_SOURCE = 2,      /* before the source is read, too */
+};
+
+/* A timeline VkSemaphore of the back end's device that must have reached a value. */
+struct ds_wait {
+    uint32_t struct_size;
+    uint32_t before;    /* enum ds_wait_before: the latest moment. The engine may wait earlier, and
+                           does: a request that waits holds no staging memory, so that whatever
+                           signals the semaphore may itself depend on other requests */
+    uint64_t semaphore; /* ds_vulkan_semaphore() in ds/vulkan.h converts */
+    uint64_t value;
+};
+
+/* ds_queue_enqueue_batch_after is ds_queue_enqueue_batch for requests that wait for a semaphore,
+ * signalled by the caller's GPU work or from the host. They hold back no entry but the notifications
+ * behind them. A wait NULL is none. The semaphore must live until the results. ds_queue_destroy and
+ * ds_file_close wait for it too, unless the requests are cancelled. -EINVAL: no semaphore, or
+ * `before` is unknown; -ENODEV: no Vulkan back end; else as ds_queue_enqueue_batch. */
+DS_API int ds_queue_enqueue_batch_after(struct ds_queue *queue, const struct ds_request *requests,
+                                        uint32_t n, const struct ds_wait *wait);
+
 /* ds_queue_enqueue_signal adds an entry that signals `value` on a timeline VkSemaphore of the
  * back end's device (ds_vulkan_semaphore() in ds/vulkan.h converts) once every request enqueued
  * before it on this queue is complete, whether it failed or not. The signal is part of the GPU
