@@ -182,20 +182,30 @@ static void record_begins(struct barriers *b)
     barriers_flush(b);
 }
 
+/* Counts a chunk of an image. True: it is the last of a request that is a writer, and that is one
+ * no longer. */
+static bool chunk_ends_writing(const struct chunk *chunk)
+{
+    struct image_target *target = chunk_target(chunk);
+    bool writing;
+
+    if (target == NULL || ++target->recorded_n < chunk->request->chunks_total)
+        return false;
+    DS_ASSERT(target->recorded_n == chunk->request->chunks_total);
+    writing = target->writing;
+    target->writing = false;
+    return writing;
+}
+
 /* Requests with their last chunk in this batch, failed or not, are writers no longer. */
 static void record_ends(struct barriers *b)
 {
     b->before = false;
     for (uint32_t i = 0; i < b->images->n; i++) {
-        const struct chunk *chunk = b->images->chunks[i];
-        struct image_target *target = chunk_target(chunk);
+        const struct image_target *target = chunk_target(b->images->chunks[i]);
 
-        if (target == NULL || ++target->recorded_n < chunk->request->chunks_total)
+        if (!chunk_ends_writing(b->images->chunks[i]))
             continue;
-        DS_ASSERT(target->recorded_n == chunk->request->chunks_total);
-        if (!target->writing)
-            continue;
-        target->writing = false;
         for (uint32_t s = target->first; s < target->first + target->n; s++) {
             DS_ASSERT(target->image->subresources[s].writers > 0);
             if (--target->image->subresources[s].writers == 0)
@@ -305,6 +315,18 @@ static void record_copies(struct copies *c)
             c->list[c->n++] = copy_for(target->image, &regions[k], place);
     }
     copies_flush(c);
+}
+
+void copy_images_skip(const struct copy_images *images)
+{
+    for (uint32_t i = 0; i < images->n; i++) {
+        const struct image_target *target = chunk_target(images->chunks[i]);
+
+        if (!chunk_ends_writing(images->chunks[i]))
+            continue;
+        for (uint32_t s = target->first; s < target->first + target->n; s++)
+            target->image->subresources[s].writers--;
+    }
 }
 
 void copy_images_record(const struct copy_images *images, VkCommandBuffer commands)

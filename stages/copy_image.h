@@ -22,4 +22,8 @@ bool copy_images_any(const struct copy_images *images);
  * may not begin. Once recorded, a batch counts as executed: chunks are given once, in any order. */
 void copy_images_record(const struct copy_images *images, VkCommandBuffer commands);
 
+/* copy_images_skip does the books alone, for a batch that could not be recorded: the layouts of its
+ * images are unknown then, but their requests must not count as writers for ever. */
+void copy_images_skip(const struct copy_images *images);
+
 #endif

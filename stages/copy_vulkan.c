@@ -154,8 +154,10 @@ static VkResult record_commands(const struct copy_vulkan *copy, const struct bat
 
     if (result == VK_SUCCESS)
         result = copy->vk->BeginCommandBuffer(batch->commands, &begin);
-    if (result != VK_SUCCESS)
+    if (result != VK_SUCCESS) {
+        copy_images_skip(images);
         return result;
+    }
     if (n > 0 && regions[n - 1].download) /* they are sorted to the end */
         record_barrier_before(copy, batch->commands);
     record_copies(copy, batch->commands, regions, n);
@@ -184,8 +186,10 @@ static int vulkan_record(void *self, uint32_t index, struct chunk *const *chunks
 
         DS_ASSERT(over || vulkan_timeline_lost(&copy->timeline) != VK_SUCCESS);
     }
-    if (vulkan_timeline_lost(&copy->timeline) != VK_SUCCESS)
+    if (vulkan_timeline_lost(&copy->timeline) != VK_SUCCESS) {
+        copy_images_skip(&images);
         return vulkan_timeline_lost(&copy->timeline);
+    }
     batch->state = BATCH_IDLE;
     regions_n = collect_regions(copy, chunks, n, &sorted);
     regions = sorted ? copy->regions : copy_regions_sort(copy->regions, copy->scratch, regions_n);

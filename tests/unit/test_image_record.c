@@ -231,6 +231,21 @@ Test(image_record, failures)
     scene_close(s);
 }
 
+/* A batch that could not be recorded ends a request all the same. */
+Test(image_record, skipped_batches)
+{
+    struct scene *s = scene_open(UNDEFINED, READ_ONLY, 0, 1);
+    struct copy_images rest = {&s->vk, &s->staging, &s->list[1], 2};
+
+    scene_request(s, 0, 0, 3);
+    scene_record(s, 0, 1);
+    cr_assert_eq(s->image.subresources[1].writers, 1);
+    copy_images_skip(&rest);
+    for (uint32_t i = 0; i < 3; i++)
+        cr_assert_eq(s->image.subresources[i].writers, 0);
+    scene_close(s);
+}
+
 Test(image_record, nothing_to_change)
 {
     struct scene *s = scene_open(VK_IMAGE_LAYOUT_GENERAL, VK_IMAGE_LAYOUT_GENERAL, 0, 1);
