@@ -4,6 +4,7 @@
 #include "engine/clock.h"
 #include "engine/hist.h"
 #include "engine/queue.h"
+#include "stages/copy_host.h"
 
 #include <errno.h>
 #include <string.h>
@@ -103,24 +104,6 @@ static void chunk_finish(struct copy_stage *stage, struct chunk *chunk, uint64_t
     stage->finished[stage->finished_n++] = chunk;
     if (stage->finished_n == ARRAY_LENGTH(stage->finished))
         finished_flush(stage);
-}
-
-static void chunk_copy_host(struct chunk *chunk)
-{
-    struct request *r = chunk->request;
-    uint64_t payload_offset = r->offset + chunk->request_offset - chunk->file_offset;
-
-    memcpy(r->host + chunk->request_offset, chunk->memory + payload_offset, chunk->payload_bytes);
-}
-
-/* A memory source: straight to host memory, or into staging, from where it goes on like any other
- * read. */
-static void chunk_copy_source(struct chunk *chunk)
-{
-    struct request *r = chunk->request;
-
-    memcpy(chunk->memory, r->source + chunk->request_offset, chunk->payload_bytes);
-    chunk->kind = CHUNK_READ;
 }
 
 static bool batch_has_room(const struct copy_stage *stage)
@@ -294,7 +277,7 @@ static void chunk_route(struct copy_stage *stage, struct chunk *chunk, uint64_t 
         chunk_fail(chunk, DS_STATUS_CANCELLED, 0);
     if (chunk->kind == CHUNK_MEMORY && chunk->status == DS_STATUS_OK &&
         stage->config.kind != COPY_KIND_NIL)
-        chunk_copy_source(chunk);
+        copy_host_source(chunk);
     if (chunk_needs_gpu(stage, chunk)) {
         if (copy_stalled_n(stage) > 0 || !batch_has_room(stage))
             stage->stalled[stage->stalled_tail++ & stage->stalled_mask] = chunk;
@@ -304,7 +287,7 @@ static void chunk_route(struct copy_stage *stage, struct chunk *chunk, uint64_t 
     }
     if (chunk->status == DS_STATUS_OK && chunk->kind == CHUNK_READ && !r->in_place &&
         stage->config.kind != COPY_KIND_NIL)
-        chunk_copy_host(chunk);
+        copy_host_payload(chunk);
     fires = chunk_ordered(chunk);
     chunk_finish(stage, chunk, now_ns);
     /* After it, so as not to overtake it. The queue outlives its open signals; r may be gone. */

@@ -36,6 +36,8 @@ libck-dev|concurrencykit|has_header ck_ring.h || [ -e "$ck_dir/include/ck_md.h" 
 libjemalloc-dev|jemalloc|has_library jemalloc
 libvulkan-dev|vulkan-headers|has_header vulkan/vulkan_core.h
 libvulkan1|vulkan-icd-loader|ldconfig_has libvulkan.so.1
+libzstd-dev|zstd|has_library libzstd
+liblz4-dev|lz4|has_library liblz4
 END
 }
 
@@ -51,6 +53,7 @@ vulkan-validationlayers|vulkan-validation-layers|has_layer
 clang|clang|has_command clang
 python3|python|has_command python3
 fio|fio|has_command fio
+libdeflate-dev|libdeflate|has_library libdeflate
 END
 }
 

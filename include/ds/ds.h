@@ -4,6 +4,7 @@
 #define DS_DS_H
 
 #include <ds/base.h>
+#include <ds/codec.h>
 #include <ds/counters.h>
 #include <ds/engine.h>
 #include <ds/file.h>

@@ -190,10 +190,11 @@ struct ds_wait {
 };
 
 /* ds_queue_enqueue_batch_after is ds_queue_enqueue_batch for requests that wait for a semaphore,
- * signalled by the caller's GPU work or from the host. They hold back no entry but the notifications
- * behind them. A wait NULL is none. The semaphore must live until the results. ds_queue_destroy and
- * ds_file_close wait for it too, unless the requests are cancelled. -EINVAL: no semaphore, or
- * `before` is unknown; -ENODEV: no Vulkan back end; else as ds_queue_enqueue_batch. */
+ * signalled by the caller's GPU work or from the host. They hold back no entry but the
+ * notifications behind them. A wait NULL is none. The semaphore must live until the results.
+ * ds_queue_destroy and ds_file_close wait for it too, unless the requests are cancelled. -EINVAL:
+ * no semaphore, or `before` is unknown; -ENODEV: no Vulkan back end; else as
+ * ds_queue_enqueue_batch. */
 DS_API int ds_queue_enqueue_batch_after(struct ds_queue *queue, const struct ds_request *requests,
                                         uint32_t n, const struct ds_wait *wait);
 

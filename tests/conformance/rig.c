@@ -2,6 +2,7 @@
 
 #include "engine/clock.h"
 
+#include <sched.h>
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -93,7 +94,7 @@ void rig_pause(struct rig *rig)
         if (ds_engine_step(rig->engine) == 0)
             ds_engine_wait(rig->engine, MS_NS);
     } else {
-        usleep(50);
+        sched_yield();
     }
 }
 

@@ -116,8 +116,8 @@ RIG_TEST(status, an_entry_with_nothing_before_it_is_ok)
     rig_close(&rig);
 }
 
-/* Reads past the end fail at once, the others go to the disk: they end in another order than that of
- * their enqueues. */
+/* Reads past the end fail at once, the others go to the disk: they end in another order than that
+ * of their enqueues. */
 static void enqueue_mixed(struct rig *rig, uint8_t *memory, uint32_t n, uint32_t first_bad)
 {
     for (uint32_t i = 0; i < n; i++) {

@@ -8,7 +8,8 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
 failures=0
 
-# expect STATUS PATTERN ARGUMENT...: the exit status, and one line on stderr that matches; none for ''
+# expect STATUS PATTERN ARGUMENT...: the exit status, and one line on stderr that matches; '' for
+# none
 expect() {
     local status=$1 pattern=$2 got lines
     shift 2
