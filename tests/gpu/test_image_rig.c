@@ -208,7 +208,7 @@ void rig_finish(struct image_rig *rig, uint32_t n, enum ds_status status)
         cr_assert_eq(ds_queue_wait(rig->queue, &result, 1, WAIT_NS), 1, "%u results missing",
                      n + 1 - i);
         if (result.user_data == 0)
-            cr_assert_eq(result.status, status, "status %s, error %d",
+            cr_assert_eq(result.status, (int32_t)status, "status %s, error %d",
                          ds_status_name(result.status), result.error);
     }
 }
