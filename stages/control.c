@@ -93,8 +93,10 @@ int ds_queue_create(struct ds_engine *engine, const struct ds_queue_config *call
     if (queue == NULL)
         return -ENOMEM;
     pthread_mutex_lock(&engine->control);
+    rc = engine->broken ? -ENOMEM : 0;
     index = ~engine->queues_used != 0 ? (uint32_t)__builtin_ctzll(~engine->queues_used) : 64;
-    rc = index < QUEUES_MAX ? queue_open(queue, &port, &config, index) : -ENOSPC;
+    if (rc == 0)
+        rc = index < QUEUES_MAX ? queue_open(queue, &port, &config, index) : -ENOSPC;
     if (rc == 0) {
         engine->queues_used |= (uint64_t)1 << index;
         submit_attach(&engine->submit, queue);

@@ -144,8 +144,10 @@ void ds_file_close(struct ds_file **handle)
     *handle = NULL;
     engine = file->engine;
     file_quiesce(file);
-    for (uint32_t i = 0; i < engine->lanes_n; i++)
-        read_forget(&engine->lanes[i], file, &engine->lane_workers[i]->event);
+    for (uint32_t i = 0; i < engine->lanes_n; i++) {
+        if (engine->lanes[i].backend != NULL)
+            read_forget(&engine->lanes[i], file, &engine->lane_workers[i]->event);
+    }
     file_close_descriptors(file);
     pthread_mutex_lock(&engine->control);
     file->buffered_fd = -1;

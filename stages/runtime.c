@@ -37,11 +37,14 @@ static void close_staging(struct ds_engine *engine)
     if (engine->gpu_self == NULL) {
         if (engine->staging.memory != NULL)
             staging_unmap(&engine->staging);
+        engine->staging = (struct staging){.memory = NULL};
         return;
     }
     if (engine->staging.memory != NULL)
         copy_vulkan_ops.staging_close(engine->gpu_self, &engine->staging);
     copy_vulkan_close(engine->gpu_self);
+    engine->gpu_self = NULL;
+    engine->staging = (struct staging){.memory = NULL};
 }
 
 static int open_lane(struct ds_engine *engine, const struct read_backend_ops *ops, uint32_t lane)
@@ -159,10 +162,9 @@ static int open_stages(struct ds_engine *engine)
     return rc != 0 ? rc : open_lanes(engine);
 }
 
-static void engine_free(struct ds_engine *engine)
+/* Takes apart what engine_open has made, or as much of it as there is. */
+static void engine_close(struct ds_engine *engine)
 {
-    struct host host = engine->host;
-
     close_lanes(engine);
     copy_close(&engine->copy);
     complete_close(&engine->complete);
@@ -170,6 +172,15 @@ static void engine_free(struct ds_engine *engine)
     close_staging(engine);
     for (uint32_t i = 0; i < engine->workers_n; i++)
         worker_fini(&engine->workers[i]);
+    engine->workers_n = 0;
+    engine->read_reason[0] = '\0';
+}
+
+static void engine_free(struct ds_engine *engine)
+{
+    struct host host = engine->host;
+
+    engine_close(engine);
     pthread_mutex_destroy(&engine->control);
     host_free(&host, engine, sizeof(*engine));
 }
@@ -206,6 +217,7 @@ int ds_engine_create(const struct ds_engine_config *caller, struct ds_engine **o
         return -ENOMEM;
     engine->host = host;
     engine->config = config;
+    engine->config.allocator = NULL; /* the host has its copy; the caller's may be gone */
     pthread_mutex_init(&engine->control, NULL);
     rc = engine_open(engine);
     if (rc != 0) {
@@ -231,4 +243,43 @@ void ds_engine_destroy(struct ds_engine **handle)
     images_close_all(engine);
     pipeline_stop(engine);
     engine_free(engine);
+}
+
+/* With no queue there is no request, so the engine can be taken apart and made anew. Files stay open:
+ * the lanes register them again when they are used. */
+static int engine_reopen(struct ds_engine *engine, uint64_t arena_bytes)
+{
+    struct ds_engine_config wanted = engine->config, before = engine->config;
+    int rc;
+
+    wanted.arena_bytes = arena_bytes;
+    rc = config_resolve(&wanted, &engine->config);
+    if (rc != 0) {
+        engine->config = before;
+        return rc;
+    }
+    pipeline_stop(engine);
+    engine_close(engine);
+    rc = engine_open(engine);
+    if (rc == 0)
+        return 0;
+    host_log(&engine->host, DS_LOG_ERROR, "no arena of %llu MiB; keeping %llu MiB",
+             (unsigned long long)(arena_bytes >> 20),
+             (unsigned long long)(before.arena_bytes >> 20));
+    engine_close(engine);
+    engine->config = before;
+    engine->broken = engine_open(engine) != 0;
+    if (engine->broken)
+        engine_close(engine);
+    return rc;
+}
+
+int ds_engine_set_arena_bytes(struct ds_engine *engine, uint64_t arena_bytes)
+{
+    int rc;
+
+    pthread_mutex_lock(&engine->control);
+    rc = engine->queues_used != 0 || engine->broken ? -EBUSY : engine_reopen(engine, arena_bytes);
+    pthread_mutex_unlock(&engine->control);
+    return rc;
 }

@@ -43,6 +43,7 @@ struct ds_engine {
 
     pthread_mutex_t control;          /* the three tables below; never on the data path */
     uint64_t queues_used;
+    bool broken;                      /* ds_engine_set_arena_bytes could not restore it */
     struct ds_file *files[FILES_MAX]; /* open, or closed with requests that were never submitted */
     uint32_t file_generation;
     struct ds_image *images;          /* as files */
