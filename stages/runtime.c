@@ -245,8 +245,8 @@ void ds_engine_destroy(struct ds_engine **handle)
     engine_free(engine);
 }
 
-/* With no queue there is no request, so the engine can be taken apart and made anew. Files stay open:
- * the lanes register them again when they are used. */
+/* With no queue there is no request, so the engine can be taken apart and made anew. Files stay
+ * open: the lanes register them again when they are used. */
 static int engine_reopen(struct ds_engine *engine, uint64_t arena_bytes)
 {
     struct ds_engine_config wanted = engine->config, before = engine->config;

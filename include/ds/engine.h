@@ -149,9 +149,9 @@ DS_API int64_t ds_engine_step(struct ds_engine *engine);
  * Thread-safety: as ds_engine_step. */
 DS_API int ds_engine_wait(struct ds_engine *engine, uint64_t timeout_ns);
 
-/* ds_engine_set_arena_bytes gives the engine a staging arena of another size, range as in the config
- * (0 = the default), while it has no queue; files may be open. Counters start anew. On error the
- * engine keeps what it had.
+/* ds_engine_set_arena_bytes gives the engine a staging arena of another size, range as in the
+ * config (0 = the default), while it has no queue; files may be open. Counters start anew. On error
+ * the engine keeps what it had.
  *   -EBUSY    there is a queue
  *   -EINVAL   out of range, or less than twice chunk_bytes
  *   -ENOMEM, ...   as ds_engine_create

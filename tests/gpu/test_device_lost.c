@@ -1,5 +1,5 @@
-/* The device is lost under the engine: every request in flight ends once, with that status; what the
- * host notifies still fires; engine and back end can be destroyed and made anew. */
+/* The device is lost under the engine: every request in flight ends once, with that status; what
+ * the host notifies still fires; engine and back end can be destroyed and made anew. */
 #include "contract/copy_rig.h"
 
 #include <criterion/criterion.h>

@@ -127,8 +127,8 @@ static void failing_free(void *ctx, void *memory, size_t bytes)
     free(memory);
 }
 
-/* However far it gets before memory is short for good: an error, no leak, and an engine that says so
- * instead of crashing. */
+/* However far it gets before memory is short for good: an error, no leak, and an engine that says
+ * so instead of crashing. */
 Test(arena_size, without_memory)
 {
     const struct ds_allocator allocator = {NULL, failing_alloc, failing_free};
