@@ -191,10 +191,8 @@ static bool chunk_ordered(const struct chunk *chunk)
 {
     struct request *r = chunk->request;
 
-    if (chunk->kind == CHUNK_DOWNLOAD)
-        return false; /* it comes once more, failed or not: it may yet fail in the GPU */
-    if (chunk->kind == CHUNK_NOTICE)
-        return false; /* no request of the epoch, or a flush, which comes once more */
+    if (chunk->kind == CHUNK_DOWNLOAD || chunk->kind == CHUNK_NOTICE)
+        return false; /* it comes once more, even when failed, or is no request of the epoch */
     if (++r->chunks_copied < r->chunks_total)
         return false;
     order_done(&r->queue->order, r->epoch);

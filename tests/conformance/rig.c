@@ -4,6 +4,7 @@
 
 #include <sched.h>
 #include <errno.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
