@@ -50,7 +50,7 @@ struct pool {
 
 static int64_t transfer(const struct chunk *chunk)
 {
-    uint8_t *memory = chunk->memory + chunk->io_done;
+    uint8_t *memory = chunk->memory != NULL ? chunk->memory + chunk->io_done : NULL; /* FLUSH */
     size_t bytes = min_u64(chunk->io_bytes - chunk->io_done, OP_BYTES_MAX);
     off_t offset = (off_t)(chunk->file_offset + chunk->io_done);
     ssize_t n;

@@ -261,7 +261,7 @@ static void kernel_gives(struct chunk *chunk)
 #endif
 }
 
-static void prepare(struct uring *u, struct io_uring_sqe *sqe, struct chunk *chunk, unsigned tries)
+static void prepare_transfer(struct uring *u, struct io_uring_sqe *sqe, struct chunk *chunk)
 {
     uint8_t *memory = chunk->memory + chunk->io_done;
     uint64_t offset = chunk->file_offset + chunk->io_done;
@@ -271,12 +271,6 @@ static void prepare(struct uring *u, struct io_uring_sqe *sqe, struct chunk *chu
     int file = fixed_file(u, chunk);
     int op = is_write ? IORING_OP_WRITE : IORING_OP_READ;
 
-    if (chunk->kind == CHUNK_FLUSH) {
-        io_uring_prep_fsync(sqe, chunk_fd(chunk), IORING_FSYNC_DATASYNC);
-        kernel_takes(chunk);
-        io_uring_sqe_set_data64(sqe, (uintptr_t)chunk | tries);
-        return;
-    }
     if (slice >= 0)
         op = is_write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED;
     io_uring_prep_rw(op, sqe, file >= 0 ? file : chunk_fd(chunk), memory, bytes, offset);
@@ -284,6 +278,14 @@ static void prepare(struct uring *u, struct io_uring_sqe *sqe, struct chunk *chu
         sqe->buf_index = (uint16_t)slice;
     if (file >= 0)
         sqe->flags |= IOSQE_FIXED_FILE;
+}
+
+static void prepare(struct uring *u, struct io_uring_sqe *sqe, struct chunk *chunk, unsigned tries)
+{
+    if (chunk->kind == CHUNK_FLUSH) /* it has no memory */
+        io_uring_prep_fsync(sqe, chunk_fd(chunk), IORING_FSYNC_DATASYNC);
+    else
+        prepare_transfer(u, sqe, chunk);
     kernel_takes(chunk);
     io_uring_sqe_set_data64(sqe, (uintptr_t)chunk | tries);
 }
