@@ -59,6 +59,7 @@ static void batch_send(struct drive *d, uint32_t n)
 static bool drive_goes_on(const struct drive *d, uint64_t now)
 {
     return d->errors == 0 && d->issued < d->issue_max &&
+           (d->stop == NULL || !atomic_load_explicit(d->stop, memory_order_relaxed)) &&
            (d->deadline_ns == 0 || now < d->deadline_ns) &&
            !atomic_load_explicit(&interrupted, memory_order_relaxed);
 }
@@ -126,7 +127,8 @@ int drive_open(struct drive *drive)
     error = ds_queue_create(
         drive->session->engine,
         ds_queue_config(.flags = DS_QUEUE_SINGLE_PRODUCER, .capacity = drive->depth * 2,
-                        .name = "dsbench", .on_complete = drive_complete, .on_complete_ctx = drive),
+                        .priority = drive->priority, .name = "dsbench",
+                        .on_complete = drive_complete, .on_complete_ctx = drive),
         &drive->queue);
     if (error != 0)
         complain("no queue for %u requests: %s", drive->depth, strerror(-error));

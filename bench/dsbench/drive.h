@@ -18,10 +18,12 @@ struct drive {
     struct target *target;
     struct sequence *sequence;
     uint32_t depth;
+    uint32_t priority;        /* enum ds_priority of the queue */
     bool by_block;            /* a block goes to its own place in the target, not to its slot's */
     struct ds_request *batch; /* `depth` requests, refilled in place */
     struct drive_slot *slots; /* what is in flight under user_data 0..depth-1 */
     struct ds_histogram *latency_ns;
+    const _Atomic bool *stop; /* ends a pass early; NULL = nobody does */
 
     /* One pass. */
     uint64_t issue_max;

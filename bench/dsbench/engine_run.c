@@ -1,5 +1,6 @@
 #include "engine_run.h"
 
+#include "background.h"
 #include "base.h"
 #include "drive.h"
 
@@ -17,6 +18,7 @@ struct engine_run {
     struct sequence sequence;
     struct target target;
     struct drive drive;
+    struct background *background; /* NULL = none */
     uint32_t *order;   /* verified: of the blocks of one window */
     uint64_t window_n; /* blocks of the target */
     uint64_t random;
@@ -80,9 +82,12 @@ int engine_run_open(struct session *session, const struct workload *workload,
                                   .target = &r->target,
                                   .sequence = &r->sequence,
                                   .depth = workload->depth,
+                                  .priority = workload->priority,
                                   .by_block = workload->verify};
         error = drive_open(&r->drive);
     }
+    if (error == 0 && workload->background)
+        error = background_open(session, workload->seed, &r->background);
     if (error != 0)
         engine_run_close(&r);
     else
@@ -96,6 +101,7 @@ void engine_run_close(struct engine_run **run)
 
     if (r == NULL)
         return;
+    background_close(&r->background);
     drive_close(&r->drive);
     target_close(&r->target);
     sequence_close(&r->sequence);
@@ -214,10 +220,16 @@ int engine_run_once(struct engine_run *run, const char *progress, struct engine_
     int error = 0;
 
     *result = (struct engine_result){0};
+    if (run->background != NULL)
+        error = background_start(run->background);
+    if (error != 0)
+        return error;
     if (run->workload.verify)
         error = verified_run(run, progress, result);
     else
         pass_run(run, UINT64_MAX, progress, result);
+    if (run->background != NULL)
+        background_stop(run->background, &result->background);
     shares_finish(result->stages, run->session->info.read_lanes, result->measure.wall_ns);
     if (error == 0 && interrupted) {
         complain("interrupted");

@@ -19,6 +19,7 @@ struct engine_result {
     struct ds_histogram latency_ns;
     struct verdict verdict;
     bool verified;
+    struct measure background;
     struct stage_share stages[DS_STAGE_COUNT];
 };
 

@@ -31,6 +31,11 @@ static const struct word topology_words[] = {{"auto", DS_TOPOLOGY_AUTO},
                                              {"dedicated", DS_TOPOLOGY_DEDICATED},
                                              {"shared", DS_TOPOLOGY_SHARED},
                                              {NULL, 0}};
+static const struct word priority_words[] = {{"low", DS_PRIORITY_LOW},
+                                             {"normal", DS_PRIORITY_NORMAL},
+                                             {"high", DS_PRIORITY_HIGH},
+                                             {"realtime", DS_PRIORITY_REALTIME},
+                                             {NULL, 0}};
 static const struct word peer_words[] = {
     {"fio", PEER_FIO}, {"naive", PEER_NAIVE}, {"raw", PEER_RAW}, {NULL, 0}};
 
@@ -44,6 +49,8 @@ enum option_id {
     OPTION_READ,
     OPTION_DIRECT,
     OPTION_TOPOLOGY,
+    OPTION_PRIORITY,
+    OPTION_BACKGROUND,
     OPTION_DEVICE,
     OPTION_LANES,
     OPTION_ARENA,
@@ -71,6 +78,8 @@ static const struct option long_options[] = {
     {"read", required_argument, NULL, OPTION_READ},
     {"direct", required_argument, NULL, OPTION_DIRECT},
     {"topology", required_argument, NULL, OPTION_TOPOLOGY},
+    {"priority", required_argument, NULL, OPTION_PRIORITY},
+    {"background", no_argument, NULL, OPTION_BACKGROUND},
     {"device", required_argument, NULL, OPTION_DEVICE},
     {"lanes", required_argument, NULL, OPTION_LANES},
     {"arena", required_argument, NULL, OPTION_ARENA},
@@ -115,6 +124,9 @@ static const char run_text[] =
     "\n"
     "  --size BYTES       of one request (default 64K, at most 1G)\n"
     "  --seconds S        end after S seconds (default 3 unless --requests is given)\n"
+    "  --priority P       low, normal, high or realtime (default normal)\n"
+    "  --background       beside random reads of 64K at low priority, as many as the disk takes;\n"
+    "                     the measured ones are realtime then, unless --priority is given\n"
     "  --verify           read into a destination as large as the file (or 1 GiB of it), each\n"
     "                     block once, and compare\n";
 
@@ -162,6 +174,11 @@ static const char *word_name(const struct word *words, int value)
 const char *command_name(enum command command)
 {
     return word_name(command_words, (int)command);
+}
+
+const char *priority_name(uint32_t priority)
+{
+    return word_name(priority_words, (int)priority);
 }
 
 const char *dest_name(enum dest dest)
@@ -282,6 +299,11 @@ static int choice_parse(struct options *o, int id, const char *text)
         error = word_parse("--direct", text, direct_words, &value);
         o->direct = (enum ds_direct_mode)value;
         return error;
+    case OPTION_PRIORITY:
+        error = word_parse("--priority", text, priority_words, &value);
+        o->priority = (uint32_t)value;
+        o->has_priority = true;
+        return error;
     default:
         error = word_parse("--topology", text, topology_words, &value);
         o->topology = (enum ds_topology)value;
@@ -336,6 +358,9 @@ static int option_apply(struct options *o, int id, const char *text)
     case OPTION_VERIFY:
         o->verify = true;
         return 0;
+    case OPTION_BACKGROUND:
+        o->background = true;
+        return 0;
     case OPTION_KEEP:
         o->keep = true;
         return 0;
@@ -367,6 +392,10 @@ static int options_check(const struct options *o)
         complain("%s is for compare", o->rounds != 0 ? "--rounds" : "--peers");
         return -EINVAL;
     }
+    if (o->command != COMMAND_RUN && (o->background || o->has_priority)) {
+        complain("%s is for run", o->background ? "--background" : "--priority");
+        return -EINVAL;
+    }
     if (o->verify && o->command == COMMAND_COMPARE) {
         complain("--verify is for run and demo: peers are not verified");
         return -EINVAL;
@@ -380,6 +409,8 @@ static void options_default(struct options *o)
 
     if (o->seconds == 0 && (demo || o->requests == 0))
         o->seconds = o->command == COMMAND_RUN ? 3 : 1;
+    if (o->background && !o->has_priority)
+        o->priority = DS_PRIORITY_REALTIME;
     if (o->rounds == 0)
         o->rounds = 9;
     if (o->peers == 0)

@@ -36,6 +36,9 @@ struct options {
     bool verify;
     bool verbose;
     const char *json; /* path, "-" for stdout, or NULL */
+    uint32_t priority;   /* enum ds_priority of the measured requests */
+    bool has_priority;
+    bool background;
     uint32_t rounds;
     uint32_t peers; /* enum peer_bits */
     uint64_t seed;
@@ -47,5 +50,6 @@ int options_parse(int argc, char **argv, struct options *options);
 
 const char *command_name(enum command command);
 const char *dest_name(enum dest dest);
+const char *priority_name(uint32_t priority);
 
 #endif

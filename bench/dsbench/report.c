@@ -105,10 +105,10 @@ void report_workload(FILE *out, const struct session *session, const struct work
     char size[SIZE_TEXT_BYTES];
     const struct inputs *inputs = &session->inputs;
 
-    fprintf(out, "workload    %s %s, depth %u, %u file%s of %.1f MiB together\n",
+    fprintf(out, "workload    %s %s, depth %u, %s priority, %u file%s of %.1f MiB together\n",
             size_text(size, workload->size), workload->sequential ? "sequential" : "random",
-            workload->depth, inputs->n, inputs->n == 1 ? "" : "s",
-            (double)inputs->bytes / (1 << 20));
+            workload->depth, priority_name(workload->priority), inputs->n,
+            inputs->n == 1 ? "" : "s", (double)inputs->bytes / (1 << 20));
 }
 
 void report_rates(FILE *out, const struct report *report)
@@ -124,6 +124,10 @@ void report_rates(FILE *out, const struct report *report)
             (double)ds_histogram_quantile(h, 0.9) / 1000,
             (double)ds_histogram_quantile(h, 0.99) / 1000,
             (double)ds_histogram_quantile(h, 0.999) / 1000, (double)h->max / 1000);
+    if (r->background.requests > 0)
+        fprintf(out, "background  %.3f GB/s, %.0f requests/s of low priority\n",
+                measure_bytes_per_s(&r->background) / 1e9,
+                measure_requests_per_s(&r->background));
     if (r->verified)
         fprintf(out, "verified    %.1f MiB, %" PRIu64 " bytes differ, %" PRIu64 " errors\n",
                 (double)r->verdict.bytes / (1 << 20), r->verdict.mismatches, r->measure.errors);

@@ -26,6 +26,8 @@ static void config_write(struct json *json, const struct report *report)
     json_integer(json, "arena_bytes", s->info.arena_bytes);
     json_bool(json, "warm", s->options->warm);
     json_bool(json, "verify", w->verify);
+    json_string(json, "priority", priority_name(w->priority));
+    json_bool(json, "background", w->background);
     json_integer(json, "seed", w->seed);
     json_object_end(json);
 }
@@ -71,6 +73,11 @@ static void result_write(struct json *json, const struct report *report)
     json_number(json, "cpu_us_per_request", report->cpu_us_per_request);
     json_integer(json, "errors", r->measure.errors);
     latency_write(json, &r->latency_ns);
+    json_object(json, "background");
+    json_integer(json, "requests", r->background.requests);
+    json_number(json, "bytes_per_s", measure_bytes_per_s(&r->background));
+    json_integer(json, "errors", r->background.errors);
+    json_object_end(json);
     json_object(json, "verify");
     json_integer(json, "bytes", r->verdict.bytes);
     json_integer(json, "mismatches", r->verdict.mismatches);

@@ -13,6 +13,8 @@ struct workload workload_make(const struct options *options, uint64_t size, uint
         .depth = options->depth != 0 ? options->depth : depth,
         .sequential = options->sequential,
         .verify = options->verify,
+        .priority = options->priority,
+        .background = options->background,
         .requests_max = options->requests,
         .least_ns = ns != 0 ? ns : UINT64_MAX,
         .most_ns = ns,
@@ -33,7 +35,8 @@ static int result_report(const struct session *session, const struct workload *w
         report_stages(stdout, &report);
     }
     error = report_json_write(session->options, &report, 1);
-    return error != 0 || result->measure.errors != 0 || result->verdict.mismatches != 0
+    return error != 0 || result->measure.errors != 0 || result->background.errors != 0 ||
+                   result->verdict.mismatches != 0
                ? EXIT_FAILURE
                : EXIT_SUCCESS;
 }

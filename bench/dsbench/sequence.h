@@ -12,6 +12,8 @@ struct workload {
     uint32_t depth; /* requests in flight */
     bool sequential;
     bool verify;
+    uint32_t priority;     /* enum ds_priority */
+    bool background;       /* beside the load of background.h */
     uint64_t requests_max; /* 0 = no limit */
     uint64_t least_ns;     /* verified: pass again until then */
     uint64_t most_ns;      /* stop then; 0 = no limit */

@@ -71,6 +71,9 @@ bad_arguments() {
     refused 2 'none of fio, naive, raw' compare --peers fio,none
     refused 2 'no peer' compare --peers ''
     refused 2 'for compare' run --rounds 3
+    refused 2 'none of low, normal' run --priority urgent
+    refused 2 'for run' compare --background
+    refused 2 'for run' demo --priority low
     refused 2 'nothing can be verified' run --verify --read nil
     refused 2 'nothing can be verified' demo --dest nil
     refused 2 '--device needs' run --device x --dest host
@@ -146,7 +149,7 @@ for r in rs:
         assert r["path"][key], key
     q = r["result"]
     assert set(q) == {"seconds", "requests", "bytes", "requests_per_s", "bytes_per_s",
-                      "cpu_us_per_request", "errors", "latency_us", "verify"}, set(q)
+                      "cpu_us_per_request", "errors", "latency_us", "background", "verify"}, set(q)
     assert q["errors"] == 0 and q["requests"] > 0 and q["seconds"] > 0
     if r["command"] != "compare":
         assert abs(q["requests_per_s"] * q["seconds"] / q["requests"] - 1) < 0.01
@@ -173,6 +176,12 @@ json() {
         return
     fi
     head -c 1000003 /dev/urandom >"$work/odd"
+    json_holds "background" \
+        'q["background"]["requests"] > 0 and r["config"]["priority"] == "realtime"' \
+        run --background --depth 1 --seconds 0.2 --bytes 4M --dest host
+    json_holds "priority" \
+        'q["background"]["requests"] == 0 and r["config"]["priority"] == "low"' \
+        run --priority low --seconds 0.2 --bytes 4M --dest host
     json_holds "a number of requests" \
         'q["requests"] == 500 and q["bytes"] == 500 * 4096 and not r["peers"]' \
         run --bytes 1M --size 4K --requests 500 --dest host
