@@ -334,8 +334,10 @@ static uint32_t complete_work(void *self, uint64_t now_ns)
         stage->file_ended = false;
         event_signal(&stage->files);
     }
-    /* Last: submit may let go of a queue once it has seen this. */
     credit_flush(stage);
+    /* Last, and even when all credit went before: submit may wait for a queue to come to rest. */
+    if (moved > 0 && stage->config.submit_event != NULL)
+        event_signal(stage->config.submit_event);
     return moved;
 }
 

@@ -416,10 +416,12 @@ static void wait_cqe(struct uring *u, uint64_t timeout_ns)
 static bool uring_park(void *self, uint64_t timeout_ns)
 {
     struct uring *u = self;
+    struct read_completion none;
 
     if (!arm_event(u))
         timeout_ns = min_u64(timeout_ns, 1000000); /* deaf to the event: look again soon */
     wait_cqe(u, timeout_ns);
+    drain(u, &none, 0); /* with nothing in flight nobody else takes the event's entry away */
     return true;
 }
 

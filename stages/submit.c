@@ -271,7 +271,16 @@ static uint32_t submit_reclaim(struct submit_stage *stage, uint64_t now_ns)
     return total;
 }
 
-/* Lets go of closing queues that are at rest. `completed` is the complete stage's last touch. */
+/* Nothing of the queue is left in the stages. `completed` is the complete stage's last touch. */
+static bool queue_at_rest(struct ds_queue *queue)
+{
+    /* acquire: pairs with the release in the complete stage */
+    return intake_pending(&queue->intake) == 0 && queue->popped_at == queue->popped_n &&
+           atomic_load_explicit(&queue->completed, memory_order_acquire) ==
+               atomic_load_explicit(&queue->begun, memory_order_relaxed);
+}
+
+/* Lets go of closing queues that are at rest. */
 static void submit_detach(struct submit_stage *stage)
 {
     uint64_t closing = stage->closing;
@@ -281,10 +290,7 @@ static void submit_detach(struct submit_stage *stage)
         struct ds_queue *queue = queue_at(stage, index);
 
         closing &= closing - 1;
-        /* acquire: pairs with the release in the complete stage */
-        if (intake_pending(&queue->intake) > 0 || queue->popped_at != queue->popped_n ||
-            atomic_load_explicit(&queue->completed, memory_order_acquire) !=
-                atomic_load_explicit(&queue->begun, memory_order_relaxed))
+        if (!queue_at_rest(queue))
             continue;
         stage->closing &= ~((uint64_t)1 << index);
         stage->pending &= ~((uint64_t)1 << index);
@@ -294,6 +300,15 @@ static void submit_detach(struct submit_stage *stage)
         atomic_store_explicit(&queue->detached, true, memory_order_release);
         event_signal(&stage->detached);
     }
+}
+
+static bool detach_is_due(struct submit_stage *stage)
+{
+    for (uint64_t closing = stage->closing; closing != 0; closing &= closing - 1) {
+        if (queue_at_rest(queue_at(stage, (uint32_t)__builtin_ctzll(closing))))
+            return true;
+    }
+    return false;
 }
 
 static uint32_t submit_work(void *self, uint64_t now_ns)
@@ -343,7 +358,7 @@ static bool submit_ready(void *self)
     struct submit_stage *stage = self;
     uint64_t realtime = schedule_members(&stage->schedule, DS_PRIORITY_REALTIME);
 
-    return ring_count(&stage->returned) > 0 ||
+    return ring_count(&stage->returned) > 0 || detach_is_due(stage) ||
            atomic_load_explicit(&stage->ready, memory_order_relaxed) != 0 ||
            flow_is_ready(stage, &stage->realtime, realtime) ||
            flow_is_ready(stage, &stage->ordinary, ~realtime);

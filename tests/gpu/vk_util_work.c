@@ -1,6 +1,9 @@
 /* Buffers, commands, semaphores. */
 #include "gpu/vk_util_private.h"
 
+#include "engine/clock.h"
+
+#include <sched.h>
 #include <string.h>
 
 #define FENCE_TIMEOUT_NS 20000000000u
@@ -221,15 +224,17 @@ uint64_t vk_util_timeline_value(struct vk_util *util, VkSemaphore semaphore)
     return value;
 }
 
+/* By asking again and again: layer 1.3.239 reports a vkWaitSemaphores of one thread as timed out
+ * when another signals the semaphore from the host meanwhile ("most likely a validation bug"). */
 bool vk_util_timeline_wait(struct vk_util *util, VkSemaphore semaphore, uint64_t value,
                            uint64_t timeout_ns)
 {
-    VkSemaphoreWaitInfo info = {
-        .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
-        .semaphoreCount = 1,
-        .pSemaphores = &semaphore,
-        .pValues = &value,
-    };
+    uint64_t deadline_ns = clock_now_ns() + timeout_ns;
 
-    return util->WaitSemaphores(util->device, &info, timeout_ns) == VK_SUCCESS;
+    while (vk_util_timeline_value(util, semaphore) < value) {
+        if (clock_now_ns() >= deadline_ns)
+            return false;
+        sched_yield();
+    }
+    return true;
 }

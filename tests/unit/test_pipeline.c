@@ -9,7 +9,7 @@
 #include <sched.h>
 #include <unistd.h>
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(DS_TSAN)
+#if defined(DS_TEST_JEMALLOC)
 #include <jemalloc/jemalloc.h>
 #define HAS_JEMALLOC 1
 #else
