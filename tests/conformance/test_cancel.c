@@ -1,6 +1,8 @@
 /* Cancellation by tag: which requests, how many completions, and what happens to the memory. */
 #include "conformance/rig.h"
 
+#include "engine/request.h"
+
 TestSuite(cancel, .timeout = 60);
 
 enum { N = 200, BYTES = 4096 };
@@ -173,4 +175,24 @@ RIG_TEST(cancel, writes_are_not_made_and_do_not_fail_a_flush)
     rig_results(rig.queue, results, 1);
     cr_assert_arr_eq(back, rig.content, sizeof(back));
     rig_close(&rig);
+}
+
+/* What a late cancel compares with: another word in each use of a slot, and not live in between. The
+ * moment is too short to be met by chance. */
+Test(cancel, each_use_of_a_slot_has_a_word_of_its_own)
+{
+    struct request slot = {.cancel_tag = 1};
+    uint64_t before = 0;
+
+    for (uint32_t i = 0; i < 1000; i++) {
+        request_life_begin(&slot);
+        cr_assert_neq(slot.life, before, "a cancel of the use before would hit this one");
+        cr_assert_eq(slot.life & 0xff, LIFE_LIVE);
+        before = slot.life;
+        if (i % 2 == 0)
+            slot.life |= LIFE_CANCELLED;
+        cr_assert_eq(request_is_cancelled(&slot), i % 2 == 0);
+        request_life_end(&slot);
+        cr_assert_eq(slot.life & 0xff, 0);
+    }
 }

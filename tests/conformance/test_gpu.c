@@ -16,15 +16,19 @@ struct gpu_rig {
     struct ds_status_array *array;
 };
 
-static void gpu_open(struct gpu_rig *g, enum ds_topology topology)
+/* Without `validate` for those that look at a semaphore while the host signals it: at times the layer
+ * of 2022 then waits ten seconds for itself (UNASSIGNED-VkSemaphore-state-timeout, "most likely a
+ * validation bug"). */
+static void gpu_open_with(struct gpu_rig *g, enum ds_topology topology, bool validate)
 {
     struct ds_vulkan_backend_config config = {.struct_size = sizeof(config)};
     struct ds_engine_config engine = {.struct_size = sizeof(engine), .arena_bytes = 4 << 20,
                                       .chunk_bytes = 64 << 10};
 
     memset(g, 0, sizeof(*g));
-    vk_util_validate();
-    g->vk = vk_util_open(true);
+    if (validate)
+        vk_util_validate();
+    g->vk = vk_util_open(validate);
     if (g->vk == NULL)
         cr_skip_test("%s", vk_util_reason());
     vk_util_lend(g->vk, &config);
@@ -35,6 +39,11 @@ static void gpu_open(struct gpu_rig *g, enum ds_topology topology)
     vk_util_buffer(g->vk, RIG_FILE_BYTES, 0, true, &g->buffer);
     g->semaphore = vk_util_timeline(g->vk, 0);
     cr_assert_eq(ds_status_array_create(g->rig.engine, 64, &g->array), 0);
+}
+
+static void gpu_open(struct gpu_rig *g, enum ds_topology topology)
+{
+    gpu_open_with(g, topology, true);
 }
 
 static void gpu_close(struct gpu_rig *g)
@@ -81,7 +90,7 @@ RIG_TEST(conformance_gpu, a_signal_is_seen_after_the_status_before_it)
     struct ds_result results[2 * N];
     struct gpu_rig g;
 
-    gpu_open(&g, topology);
+    gpu_open_with(&g, topology, false);
     for (uint32_t i = 0; i < N; i++) {
         struct ds_request request = to_buffer(&g, i * 10000, 10000);
 
@@ -108,7 +117,7 @@ RIG_TEST(conformance_gpu, a_status_is_seen_after_the_signal_before_it)
     struct ds_result results[2 * N];
     struct gpu_rig g;
 
-    gpu_open(&g, topology);
+    gpu_open_with(&g, topology, false);
     for (uint32_t i = 0; i < N; i++) {
         struct ds_request request = to_buffer(&g, i * 10000, 10000);
 
