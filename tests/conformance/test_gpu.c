@@ -16,9 +16,9 @@ struct gpu_rig {
     struct ds_status_array *array;
 };
 
-/* Without `validate` for those that look at a semaphore while the host signals it: at times the layer
- * of 2022 then waits ten seconds for itself (UNASSIGNED-VkSemaphore-state-timeout, "most likely a
- * validation bug"). */
+/* Without `validate` for those that look at a semaphore while the host signals it: at times the
+ * layer of 2022 then waits ten seconds for itself (UNASSIGNED-VkSemaphore-state-timeout, "most
+ * likely a validation bug"). */
 static void gpu_open_with(struct gpu_rig *g, enum ds_topology topology, bool validate)
 {
     struct ds_vulkan_backend_config config = {.struct_size = sizeof(config)};
