@@ -177,8 +177,8 @@ RIG_TEST(cancel, writes_are_not_made_and_do_not_fail_a_flush)
     rig_close(&rig);
 }
 
-/* What a late cancel compares with: another word in each use of a slot, and not live in between. The
- * moment is too short to be met by chance. */
+/* What a late cancel compares with: another word in each use of a slot, and not live in between.
+ * The moment is too short to be met by chance. */
 Test(cancel, each_use_of_a_slot_has_a_word_of_its_own)
 {
     struct request slot = {.cancel_tag = 1};
