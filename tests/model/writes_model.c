@@ -12,6 +12,7 @@
 #include <ds/ds.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -288,7 +289,9 @@ static int run_full(struct model *m)
     snprintf(directory, sizeof(directory), "%s/ds-full-XXXXXX", temporary());
     REQUIRE(mkdtemp(directory) != NULL, "%s", directory);
     snprintf(options, sizeof(options), "size=%u", FULL_BYTES);
-    if (mount("ds-full", directory, "tmpfs", 0, options) != 0) {
+    /* in a name space of its own, so that it goes with the process however that ends */
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("ds-full", directory, "tmpfs", 0, options) != 0) {
         printf("skipped: a full disk: mounting a small tmpfs: %s\n", strerror(errno));
         rmdir(directory);
         return EXIT_SKIPPED;
