@@ -23,7 +23,8 @@ struct ds_image_target; /* ds/vulkan_image.h */
 /* An array of outcomes that status entries set and any thread reads, shared between queues at will.
  * Each starts as DS_STATUS_OK and keeps what it was set to until it is enqueued again. */
 
-/* ds_status_array_create makes `n` (1..2^20) of them. -EINVAL, -ENOMEM. */
+/* ds_status_array_create makes `n` (1..2^20) of them. -EINVAL, -ENOMEM. It must be destroyed before
+ * the engine. */
 DS_API int ds_status_array_create(struct ds_engine *engine, uint32_t n,
                                   struct ds_status_array **array);
 
@@ -132,7 +133,7 @@ struct ds_queue_config {
 #endif
 
 /* ds_queue_create adds a queue to the engine. config NULL = all defaults. On 0 the caller owns it.
- *   -EINVAL   capacity out of range, unknown flag, bad struct_size
+ *   -EINVAL   capacity out of range, unknown flag or priority, bad struct_size
  *   -ENOMEM   the slots could not be allocated
  *   -ENOSPC   the engine has 64 queues already
  * Thread-safety: any thread. */
@@ -219,7 +220,8 @@ DS_API int ds_queue_enqueue_signal(struct ds_queue *queue, uint64_t semaphore, u
 DS_API int ds_queue_enqueue_status(struct ds_queue *queue, struct ds_status_array *array,
                                    uint32_t index);
 
-/* ds_queue_enqueue_event adds an entry that adds 1 to an eventfd(2). The descriptor is duplicated:
+/* ds_queue_enqueue_event adds an entry that adds 1 to an eventfd(2): no other kind of descriptor,
+ * or the complete stage may block on it. The descriptor is duplicated:
  * it may be closed at once. It takes a slot until it has fired, and yields no result. Errors as
  * ds_queue_enqueue; -EBADF, -EMFILE as dup(2). */
 DS_API int ds_queue_enqueue_event(struct ds_queue *queue, int eventfd);
@@ -259,7 +261,8 @@ struct ds_error_record {
     uint32_t struct_size;
     uint32_t failures;         /* requests that failed since then; 0: the rest is 0 */
     struct ds_result result;
-    struct ds_request request; /* as it was enqueued; its file, fd and memory may be gone */
+    struct ds_request request; /* as it was enqueued, but for gpu_buffer_bytes; its file, fd and
+                                  memory may be gone */
     char file_name[256];       /* path given to ds_file_open; "" for a descriptor */
     char request_name[64];     /* request.name, cut to 63 bytes */
 };

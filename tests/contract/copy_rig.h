@@ -34,11 +34,11 @@ struct rig_hooks {
     _Atomic int32_t lock_depth;
     _Atomic uint32_t submits_unlocked;
     _Atomic uint32_t forbidden;       /* destroying or idling what was lent: asked for */
-    VkResult submit_result;           /* not VK_SUCCESS: vkQueueSubmit answers this */
-    VkResult counter_result;          /* the same for vkGetSemaphoreCounterValue */
-    VkResult wait_result;             /* the same for vkWaitSemaphores */
-    uint64_t counter_value;           /* not 0: answered instead of the counter */
-    bool import_fails;                /* vkAllocateMemory refuses to import */
+    _Atomic VkResult submit_result;           /* not VK_SUCCESS: vkQueueSubmit answers this */
+    _Atomic VkResult counter_result;          /* the same for vkGetSemaphoreCounterValue */
+    _Atomic VkResult wait_result;             /* the same for vkWaitSemaphores */
+    _Atomic uint64_t counter_value;           /* not 0: answered instead of the counter */
+    _Atomic bool import_fails;                /* vkAllocateMemory refuses to import */
 };
 
 struct rig {

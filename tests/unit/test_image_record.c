@@ -59,7 +59,7 @@ struct scene {
 static struct scene *scene_open(VkImageLayout layout, VkImageLayout after, uint32_t flags,
                                 uint32_t layers)
 {
-    struct scene *s = calloc(1, sizeof(*s));
+    struct scene *s = aligned_alloc(_Alignof(struct scene), sizeof(*s));
     struct ds_image_config config = {
         .struct_size = sizeof(config),
         .flags = flags,
@@ -72,6 +72,8 @@ static struct scene *scene_open(VkImageLayout layout, VkImageLayout after, uint3
     };
     struct image_family family = {1, false, {1, 1, 1}};
 
+    cr_assert_not_null(s);
+    memset(s, 0, sizeof(*s));
     support_host(&s->host);
     cr_assert_eq(image_open(&s->image, &s->host, &config, &family), 0);
     s->vk.CmdPipelineBarrier = note_barrier;
