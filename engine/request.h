@@ -100,10 +100,13 @@ static inline void request_life_begin(struct request *request)
     __atomic_store_n(&request->life, generation << 8 | LIFE_LIVE, __ATOMIC_RELEASE);
 }
 
-/* request_life_end: no cancel hits it from now on. */
+/* request_life_end: no cancel hits it from now on. One that comes between the load and the store is
+ * overwritten: it was too late. */
 static inline void request_life_end(struct request *request)
 {
-    __atomic_fetch_and(&request->life, ~(uint64_t)0xff, __ATOMIC_ACQ_REL);
+    uint64_t life = __atomic_load_n(&request->life, __ATOMIC_RELAXED);
+
+    __atomic_store_n(&request->life, life & ~(uint64_t)0xff, __ATOMIC_RELAXED);
 }
 
 static inline bool request_is_cancelled(const struct request *request)

@@ -50,13 +50,12 @@ void complete_close(struct complete_stage *stage)
     stage->config.host = NULL;
 }
 
+/* complete_work wakes the submit stage, once a turn. */
 static void credit_flush(struct complete_stage *stage)
 {
     if (stage->credit_n == 0)
         return;
     ring_push_n_sp(stage->config.returned, (void *const *)stage->credit, stage->credit_n);
-    if (stage->config.submit_event != NULL)
-        event_signal(stage->config.submit_event);
     stage->credit_n = 0;
 }
 
@@ -335,7 +334,7 @@ static uint32_t complete_work(void *self, uint64_t now_ns)
         event_signal(&stage->files);
     }
     credit_flush(stage);
-    /* Last, and even when all credit went before: submit may wait for a queue to come to rest. */
+    /* Last: there is credit, and submit may wait for a queue to come to rest. */
     if (moved > 0 && stage->config.submit_event != NULL)
         event_signal(stage->config.submit_event);
     return moved;
