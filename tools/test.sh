@@ -169,10 +169,12 @@ part_novulkan() {
     launcher=()
 }
 
-# A message that reaches no messenger of the program's is printed by the layer
+# A message that reaches no messenger of the program's is printed by the layer. The one left out is
+# the layer's word about itself (tests/gpu/vk_util.c says more).
 check_no_messages() { # log
     local marks='Validation (Error|Warning)|VUID-|SYNC-HAZARD|UNASSIGNED-'
-    if grep -E "$marks" "$1" | sort -u | head | grep .; then
+    local own_fault='UNASSIGNED-VkSemaphore-state-timeout'
+    if grep -E "$marks" "$1" | grep -v "$own_fault" | sort -u | head | grep .; then
         fail "messages of the validation layer in $1"
     else
         pass
