@@ -187,7 +187,7 @@ static int contests_open(struct compare *c)
     for (size_t i = 0; i < PEERS_N; i++) {
         struct contest *contest = &c->contests[c->contests_n];
 
-        if ((options->peers & peers_all[i]->bit) == 0)
+        if ((options->peers >> peers_all[i]->peer & 1) == 0)
             continue;
         *contest = (struct contest){.ops = peers_all[i],
                                     .env = {.session = &c->session,

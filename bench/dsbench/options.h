@@ -4,31 +4,47 @@
 
 #include <ds/engine.h>
 
-enum command { COMMAND_DEMO, COMMAND_RUN, COMMAND_COMPARE };
+enum command {
+    COMMAND_DEMO,
+    COMMAND_RUN,
+    COMMAND_COMPARE,
+    COMMAND_COUNT,
+};
 
 enum dest { DEST_AUTO, DEST_GPU, DEST_HOST, DEST_NIL };
 
-enum peer_bits { PEER_FIO = 1u << 0, PEER_NAIVE = 1u << 1, PEER_RAW = 1u << 2 };
+/* In the order of the peers' table; a set of them is a mask of 1 << peer. */
+enum peer { PEER_FIO, PEER_NAIVE, PEER_RAW, PEER_COUNT };
+
+#define PEERS_ALL ((1u << PEER_COUNT) - 1)
 
 #define SIZE_MAX_BYTES ((uint64_t)1 << 30)
 #define DEPTH_MAX      32768
+#define LIST_MAX       32
+
+/* Numbers given as a list, in that order. */
+struct number_list {
+    uint32_t n;
+    uint64_t at[LIST_MAX];
+};
 
 struct options {
     enum command command;
     const char **files; /* as given; they point into argv */
     uint32_t files_n;
+    uint64_t given;      /* 1 << row of the option table */
     const char *dir;     /* where files are made; NULL = $TMPDIR or /var/tmp */
     uint64_t make_bytes; /* size of the made files together; 0 = 512 MiB */
     bool keep;
     uint64_t size;  /* of a request, bytes; 0 in demo = the usual four */
     uint32_t depth; /* requests in flight; 0 in demo = by size */
-    bool sequential;
+    int sequential;
     double seconds;    /* 0 = no limit in time */
     uint64_t requests; /* 0 = no limit in number */
-    enum dest dest;
-    enum ds_read_backend read;
-    enum ds_direct_mode direct;
-    enum ds_topology topology;
+    int dest;          /* enum dest */
+    int read;          /* enum ds_read_backend */
+    int direct;        /* enum ds_direct_mode */
+    int topology;      /* enum ds_topology */
     const char *device; /* part of a Vulkan device's name, or NULL */
     uint32_t lanes;
     uint64_t arena_bytes; /* 0 = the engine's default */
@@ -36,11 +52,10 @@ struct options {
     bool verify;
     bool verbose;
     const char *json; /* path, "-" for stdout, or NULL */
-    uint32_t priority;   /* enum ds_priority of the measured requests */
-    bool has_priority;
+    int priority;     /* enum ds_priority of the measured requests */
     bool background;
     uint32_t rounds;
-    uint32_t peers; /* enum peer_bits */
+    uint32_t peers; /* mask of 1 << enum peer */
     uint64_t seed;
 };
 

@@ -16,7 +16,7 @@ struct peer_env {
 
 struct peer_ops {
     const char *name;
-    enum peer_bits bit;
+    enum peer peer;
     /* 0 with *self set, or -errno with env->why filled: the peer is skipped. */
     int (*open)(struct peer_env *env, void **self);
     /* One run. 0, or -errno with env->why filled. */

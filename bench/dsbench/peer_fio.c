@@ -286,4 +286,4 @@ static int fio_run(struct peer_env *env, void *self, struct measure *measure)
 }
 
 const struct peer_ops peer_fio_ops = {
-    .name = "fio", .bit = PEER_FIO, .open = fio_open, .run = fio_run, .close = fio_close};
+    .name = "fio", .peer = PEER_FIO, .open = fio_open, .run = fio_run, .close = fio_close};

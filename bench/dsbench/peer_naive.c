@@ -115,4 +115,9 @@ static int naive_run(struct peer_env *env, void *self, struct measure *measure)
 }
 
 const struct peer_ops peer_naive_ops = {
-    .name = "naive", .bit = PEER_NAIVE, .open = naive_open, .run = naive_run, .close = naive_close};
+    .name = "naive",
+    .peer = PEER_NAIVE,
+    .open = naive_open,
+    .run = naive_run,
+    .close = naive_close,
+};

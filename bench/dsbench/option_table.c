@@ -1,0 +1,142 @@
+#include "option_table.h"
+
+#include <string.h>
+
+#define DEMO    (1u << COMMAND_DEMO)
+#define RUN     (1u << COMMAND_RUN)
+#define COMPARE (1u << COMMAND_COMPARE)
+#define STREAM  (DEMO | RUN | COMPARE) /* what starts an engine */
+#define GIBI    1073741824.0
+
+const struct word command_words[] = {
+    {"demo", COMMAND_DEMO}, {"run", COMMAND_RUN}, {"compare", COMMAND_COMPARE}, {NULL, 0}};
+const struct word dest_words[] = {
+    {"auto", DEST_AUTO}, {"gpu", DEST_GPU}, {"host", DEST_HOST}, {"nil", DEST_NIL}, {NULL, 0}};
+const struct word priority_words[] = {{"low", DS_PRIORITY_LOW},
+                                      {"normal", DS_PRIORITY_NORMAL},
+                                      {"high", DS_PRIORITY_HIGH},
+                                      {"realtime", DS_PRIORITY_REALTIME},
+                                      {NULL, 0}};
+static const struct word pattern_words[] = {{"random", 0}, {"sequential", 1}, {NULL, 0}};
+static const struct word read_words[] = {{"auto", DS_READ_AUTO},
+                                         {"uring", DS_READ_URING},
+                                         {"pread", DS_READ_PREAD},
+                                         {"nil", DS_READ_NIL},
+                                         {NULL, 0}};
+static const struct word direct_words[] = {
+    {"auto", DS_DIRECT_AUTO}, {"on", DS_DIRECT_ON}, {"off", DS_DIRECT_OFF}, {NULL, 0}};
+static const struct word topology_words[] = {{"auto", DS_TOPOLOGY_AUTO},
+                                             {"dedicated", DS_TOPOLOGY_DEDICATED},
+                                             {"shared", DS_TOPOLOGY_SHARED},
+                                             {NULL, 0}};
+static const struct word peer_words[] = {
+    {"fio", PEER_FIO}, {"naive", PEER_NAIVE}, {"raw", PEER_RAW}, {NULL, 0}};
+
+static const char *const command_texts[] = {
+    [COMMAND_DEMO] =
+        "usage: dsbench demo [OPTION...] [FILE...]\n"
+        "\n"
+        "Streams FILEs, or files made for the purpose, to the GPU at 4K, 64K, 1M and 16M a\n"
+        "request, compares every byte with a plain read, and prints what it measured, which path\n"
+        "was taken and what held it up. Exit status 0 only with no mismatch and no error.\n",
+    [COMMAND_RUN] =
+        "usage: dsbench run [OPTION...] [FILE...]\n"
+        "\n"
+        "Runs one workload over FILEs, or over a file made for the purpose.\n",
+    [COMMAND_COMPARE] =
+        "usage: dsbench compare [OPTION...] [FILE...]\n"
+        "\n"
+        "Runs one workload through the engine and through each peer in turn, and prints the\n"
+        "median of the ratios of neighbouring runs.\n",
+};
+
+#define AT(field) offsetof(struct options, field)
+
+const struct option_row option_rows[] = {
+    {"peers", OPTION_WORDS, COMPARE, AT(peers), 0, 0, peer_words, "LIST",
+     "of fio (when installed), naive (pread, copy, wait per\n"
+     "request) and raw (io_uring alone, nothing is copied on);\n"
+     "default all"},
+    {"rounds", OPTION_COUNT, COMPARE, AT(rounds), 1, 1000, NULL, "N",
+     "runs of each peer, each beside one of the engine (default\n"
+     "9)"},
+    {"size", OPTION_SIZE, STREAM, AT(size), 1, SIZE_MAX_BYTES, NULL, "BYTES",
+     "of one request, at most 1G (default 64K; demo: the four)"},
+    {"depth", OPTION_COUNT, STREAM, AT(depth), 1, DEPTH_MAX, NULL, "N",
+     "requests in flight (default 32; demo: by size)"},
+    {"seconds", OPTION_REAL, STREAM, AT(seconds), 0.01, 86400, NULL, "S",
+     "of one run (default 1; run: 3; without where --requests is\n"
+     "given; demo: repeat each size so long, at most ten times)"},
+    {"requests", OPTION_NUMBER, STREAM, AT(requests), 1, UINT64_MAX, NULL, "N",
+     "end after N requests"},
+    {"pattern", OPTION_WORD, STREAM, AT(sequential), 0, 0, pattern_words, "P",
+     "random or sequential (default random)"},
+    {"priority", OPTION_WORD, RUN, AT(priority), 0, 0, priority_words, "P",
+     "low, normal, high or realtime (default normal)"},
+    {"background", OPTION_ON, RUN, AT(background), 0, 0, NULL, NULL,
+     "beside random reads of 64K at low priority, as many as the\n"
+     "disk takes; the measured ones are realtime then, unless\n"
+     "--priority is given"},
+    {"verify", OPTION_ON, DEMO | RUN, AT(verify), 0, 0, NULL, NULL,
+     "read into a destination as large as the file (or 1 GiB of\n"
+     "it), each block once, and compare (demo always does)"},
+    {"dest", OPTION_WORD, STREAM, AT(dest), 0, 0, dest_words, "D",
+     "gpu, host, or nil for no copy (default gpu; host without a\n"
+     "device)"},
+    {"read", OPTION_WORD, STREAM, AT(read), 0, 0, read_words, "R",
+     "auto, uring, pread, or nil for no disk (default auto)"},
+    {"direct", OPTION_WORD, STREAM, AT(direct), 0, 0, direct_words, "M",
+     "auto, on or off: O_DIRECT (default auto)"},
+    {"topology", OPTION_WORD, STREAM, AT(topology), 0, 0, topology_words, "T",
+     "auto, dedicated or shared: threads of the engine (default\n"
+     "auto)"},
+    {"device", OPTION_TEXT, STREAM, AT(device), 0, 0, NULL, "NAME",
+     "the first Vulkan device whose name contains NAME"},
+    {"lanes", OPTION_COUNT, STREAM, AT(lanes), 1, DS_READ_LANES_MAX, NULL, "N",
+     "threads that read, 1 to 8 (default 1)"},
+    {"arena", OPTION_SIZE, STREAM, AT(arena_bytes), 1 << 20, 64 * GIBI, NULL, "BYTES",
+     "staging memory of the engine (default 64M)"},
+    {"warm", OPTION_ON, STREAM, AT(warm), 0, 0, NULL, NULL,
+     "read the files once before (default)"},
+    {"no-warm", OPTION_OFF, STREAM, AT(warm), 0, 0, NULL, NULL, "do not"},
+    {"dir", OPTION_TEXT, STREAM, AT(dir), 0, 0, NULL, "DIR",
+     "where to make files (default $TMPDIR or /var/tmp)"},
+    {"bytes", OPTION_SIZE, STREAM, AT(make_bytes), 4096, 16384 * GIBI, NULL, "BYTES",
+     "how much to make (default 512M, less when room is short)"},
+    {"keep", OPTION_ON, STREAM, AT(keep), 0, 0, NULL, NULL, "do not remove what was made"},
+    {"seed", OPTION_NUMBER, STREAM, AT(seed), 0, UINT64_MAX, NULL, "N",
+     "of the random order (default 1)"},
+    {"json", OPTION_TEXT, STREAM, AT(json), 0, 0, NULL, "PATH",
+     "write the result as JSON; - for stdout, then nothing else\n"
+     "is printed"},
+    {"verbose", OPTION_ON, STREAM, AT(verbose), 0, 0, NULL, NULL, "print what the engine logs"},
+};
+
+const uint32_t option_rows_n = sizeof(option_rows) / sizeof(option_rows[0]);
+
+_Static_assert(sizeof(option_rows) / sizeof(option_rows[0]) < 64, "options.given is a mask");
+_Static_assert(sizeof(command_texts) / sizeof(command_texts[0]) == COMMAND_COUNT,
+               "each command has its help");
+
+const char *command_text(enum command command)
+{
+    return command_texts[command];
+}
+
+uint32_t option_find(const char *name)
+{
+    uint32_t i = 0;
+
+    while (i < option_rows_n && strcmp(option_rows[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+const char *word_name(const struct word *words, int value)
+{
+    for (; words->name != NULL; words++) {
+        if (words->value == value)
+            return words->name;
+    }
+    return "?";
+}
