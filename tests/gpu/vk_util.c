@@ -131,7 +131,8 @@ uint32_t vk_util_messages(void)
     if (messages + ignored == 0) /* of a form that this does not know: still not silence */
         messages = 1;
     if (ignored > 0)
-        fprintf(stderr, "vk_util: skipped: %u messages of the layer about its own state\n", ignored);
+        fprintf(stderr, "vk_util: skipped: %u messages of the layer about its own state\n",
+                ignored);
     if (messages > 0)
         fprintf(stderr, "%s\n", text);
     return messages;
