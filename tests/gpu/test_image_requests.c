@@ -1,6 +1,6 @@
 /* Requests on images beyond the matrix of formats: boxes, tiles, size, failure, many at once,
  * layouts, ownership, and what enqueue refuses. */
-#include "gpu/test_image_rig.h"
+#include "gpu/test_image_model.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -14,104 +14,6 @@ static const struct ds_image_config upload = {
     .layout = VK_IMAGE_LAYOUT_UNDEFINED,
     .layout_after = VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL,
 };
-
-/* What the image shall hold, in rig_readback's layout. */
-struct model {
-    struct ds_image_footprint footprints[64];
-    struct ds_image_format format;
-    uint8_t *bytes;
-    uint64_t size;
-    uint32_t n;
-};
-
-static void model_open(struct model *m, const struct ds_image_shape *shape)
-{
-    m->n = shape->mips * shape->layers;
-    cr_assert_eq(ds_image_format_get(shape->format, &m->format), 0);
-    cr_assert_eq(ds_image_footprints(shape, 0, m->n, DS_IMAGE_LAYOUT_TIGHT, RIG_ALIGN,
-                                     m->footprints, &m->size), 0);
-    m->bytes = calloc(1, m->size);
-}
-
-static void model_write(struct model *m, const struct ds_image_region *r, const uint8_t *source)
-{
-    uint32_t column = (uint32_t)r->offset.x / m->format.block_width;
-    uint32_t columns = (r->extent.width + m->format.block_width - 1) / m->format.block_width;
-    uint32_t rows = (r->extent.height + m->format.block_height - 1) / m->format.block_height;
-    uint32_t top = (uint32_t)r->offset.y / m->format.block_height;
-    uint64_t row_bytes = (uint64_t)columns * m->format.block_bytes;
-    uint64_t row_pitch = r->row_pitch != 0 ? r->row_pitch : row_bytes;
-    uint64_t slice_pitch = r->slice_pitch != 0 ? r->slice_pitch : row_pitch * rows;
-
-    for (uint32_t z = 0; z < r->extent.depth; z++) {
-        for (uint32_t y = 0; y < rows; y++)
-            memcpy(m->bytes +
-                       rig_offset(m->footprints, r->subresource, (uint32_t)r->offset.z + z,
-                                  top + y) +
-                       (uint64_t)column * m->format.block_bytes,
-                   source + z * slice_pitch + y * row_pitch, row_bytes);
-    }
-}
-
-/* Compares rows only: between subresources the readback has gaps. */
-static void model_check(struct model *m, struct image_rig *rig, const struct rig_image *image,
-                        VkImageLayout layout)
-{
-    uint8_t *back = rig_readback(rig, image, layout);
-
-    for (uint32_t i = 0; i < m->n; i++) {
-        const struct ds_image_footprint *f = &m->footprints[i];
-
-        for (uint32_t line = 0; line < f->rows * f->slices; line++) {
-            uint64_t at = rig_offset(m->footprints, i, line / f->rows, line % f->rows);
-
-            cr_assert_arr_eq(back + at, m->bytes + at, f->row_bytes, "subresource %u, line %u", i,
-                             line);
-        }
-    }
-    free(back);
-}
-
-/* Fills the whole image and the model from file[offset, ...). */
-static void fill_all(struct image_rig *rig, struct rig_image *image, struct model *m,
-                     uint64_t offset)
-{
-    struct ds_image_footprint from[64];
-    uint64_t bytes;
-
-    cr_assert_eq(ds_image_footprints(&image->shape, 0, m->n, DS_IMAGE_LAYOUT_D3D12, 0, from,
-                                     &bytes), 0);
-    for (uint32_t i = 0; i < m->n; i++) {
-        uint32_t mip = i % image->shape.mips;
-        struct ds_image_region whole = {
-            .subresource = i,
-            .extent = {image->shape.extent.width >> mip, image->shape.extent.height >> mip,
-                       image->shape.extent.depth >> mip},
-            .row_pitch = from[i].row_pitch,
-            .slice_pitch = from[i].slice_pitch,
-        };
-
-        whole.extent.width += whole.extent.width == 0;
-        whole.extent.height += whole.extent.height == 0;
-        whole.extent.depth += whole.extent.depth == 0;
-        model_write(m, &whole, rig->content + offset + from[i].offset);
-    }
-    cr_assert_eq(rig_read(rig, ds_image_target(.kind = DS_IMAGE_SUBRESOURCES,
-                                               .image = image->image,
-                                               .range = {.n = m->n,
-                                                         .layout = DS_IMAGE_LAYOUT_D3D12}),
-                          offset, bytes), 0);
-    rig_finish(rig, 1, DS_STATUS_OK);
-}
-
-static void add_region(struct image_rig *rig, struct rig_image *image, struct model *m,
-                       struct ds_image_region region, uint64_t offset)
-{
-    cr_assert_eq(rig_read(rig, ds_image_target(.kind = DS_IMAGE_REGION, .image = image->image,
-                                               .region = region),
-                          offset, 2 << 20), 0);
-    model_write(m, &region, rig->content + offset);
-}
 
 /* Later requests keep what earlier ones wrote: the layout is tracked, not reset. */
 static void check_regions(const struct ds_image_shape *shape, const struct ds_image_region *boxes,
@@ -128,9 +30,9 @@ static void check_regions(const struct ds_image_shape *shape, const struct ds_im
         return;
     }
     model_open(&m, shape);
-    fill_all(&rig, &image, &m, 77);
+    model_fill(&rig, &image, &m, 77);
     for (uint32_t i = 0; i < n; i++)
-        add_region(&rig, &image, &m, boxes[i], 4097 * (i + 1) + i);
+        model_region(&rig, &image, &m, boxes[i], 4097 * (i + 1) + i);
     rig_finish(&rig, n, DS_STATUS_OK);
     model_check(&m, &rig, &image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL);
     free(m.bytes);
@@ -208,7 +110,7 @@ Test(image_requests, larger_than_the_arena)
     cr_assert(rig_image_open(&rig, &shape, &upload, &image));
     model_open(&m, &shape);
     for (uint32_t i = 0; i < 4; i++)
-        fill_all(&rig, &image, &m, 1 + 5 * i);
+        model_fill(&rig, &image, &m, 1 + 5 * i);
     model_check(&m, &rig, &image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL);
     free(m.bytes);
     rig_image_close(&rig, &image);
@@ -229,7 +131,7 @@ Test(image_requests, many_writers_of_one_subresource)
     model_open(&m, &shape);
     for (uint32_t round = 0; round < 3; round++) {
         for (int32_t i = 0; i < 64; i++)
-            add_region(&rig, &image, &m,
+            model_region(&rig, &image, &m,
                        (struct ds_image_region){.offset = {0, 2 * i, 0}, .extent = {301, 2, 1}},
                        round * 777 + 5003 * (uint64_t)i);
         rig_finish(&rig, 64, DS_STATUS_OK);
@@ -252,7 +154,7 @@ Test(image_requests, tiles)
     image_rig_open(&rig, CHUNK_BYTES, DS_TOPOLOGY_SHARED);
     cr_assert(rig_image_open(&rig, &shape, &upload, &image));
     model_open(&m, &shape);
-    fill_all(&rig, &image, &m, 3);
+    model_fill(&rig, &image, &m, 3);
     cr_assert_eq(rig_read(&rig, ds_image_target(.kind = DS_IMAGE_TILES, .image = image.image,
                                                 .tiles = {.x = 1, .y = 1, .n = 4}),
                           9999, 4 * DS_IMAGE_TILE_BYTES), 0);
@@ -294,37 +196,11 @@ Test(image_requests, the_file_ends_inside_one)
                                                 .image = image.image, .range = {.n = 1}),
                           RIG_FILE_BYTES + 1, 256 * 256 * 4), 0);
     rig_finish(&rig, 1, DS_STATUS_END_OF_FILE);
-    fill_all(&rig, &image, &m, 0);
+    model_fill(&rig, &image, &m, 0);
     model_check(&m, &rig, &image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL);
     free(m.bytes);
     rig_image_close(&rig, &image);
     image_rig_close(&rig);
-}
-
-struct change {
-    VkImage image;
-    VkImageLayout from, to;
-    uint32_t mips;
-    bool acquire; /* by the family of the test, from that of the copies */
-};
-
-static void record_change(struct vk_util *util, VkCommandBuffer commands, void *ctx)
-{
-    const struct change *change = ctx;
-    VkImageMemoryBarrier barrier = {
-        .sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER,
-        .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
-        .dstAccessMask = VK_ACCESS_MEMORY_WRITE_BIT | VK_ACCESS_MEMORY_READ_BIT,
-        .oldLayout = change->from,
-        .newLayout = change->to,
-        .srcQueueFamilyIndex = change->acquire ? util->queue_family : VK_QUEUE_FAMILY_IGNORED,
-        .dstQueueFamilyIndex = change->acquire ? util->app_queue_family : VK_QUEUE_FAMILY_IGNORED,
-        .image = change->image,
-        .subresourceRange = {VK_IMAGE_ASPECT_COLOR_BIT, 0, change->mips, 0, 1},
-    };
-
-    util->CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
-                             VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, 1, &barrier);
 }
 
 /* The caller makes the transitions itself, and says so; the engine makes none, or the layers would
@@ -345,14 +221,10 @@ Test(image_requests, layouts_by_the_caller)
     model_open(&m, &shape);
     cr_assert_eq(ds_vulkan_image_set_layout(image.image, 0, 2, to), -EINVAL);
     for (uint32_t round = 0; round < 2; round++) {
-        vk_util_run(rig.vk, record_change,
-                    &(struct change){image.handle, round == 0 ? VK_IMAGE_LAYOUT_UNDEFINED : from,
-                                     to, 1, false},
-                    rig.done, rig.done_value);
+        rig_change(&rig, &image, round == 0 ? VK_IMAGE_LAYOUT_UNDEFINED : from, to, 0, 0);
         cr_assert_eq(ds_vulkan_image_set_layout(image.image, 0, 1, to), 0);
-        fill_all(&rig, &image, &m, 100 + round);
-        vk_util_run(rig.vk, record_change, &(struct change){image.handle, to, from, 1, false},
-                    rig.done, rig.done_value);
+        model_fill(&rig, &image, &m, 100 + round);
+        rig_change(&rig, &image, to, from, 0, 0);
         model_check(&m, &rig, &image, from);
     }
     free(m.bytes);
@@ -414,37 +286,6 @@ Test(image_requests, destroyed_before_submit)
     rig_image_close(&rig, &image);
     rig_finish(&rig, 1, DS_STATUS_CANCELLED);
     ds_queue_destroy(&dropped);
-    image_rig_close(&rig);
-}
-
-/* An exclusive image, written by the family for copies and handed to the other. */
-Test(image_requests, released_to_another_family)
-{
-    static const struct ds_image_shape shape = {
-        VK_FORMAT_R8G8B8A8_UNORM, VK_IMAGE_TYPE_2D, {128, 128, 1}, 8, 1};
-    struct ds_image_config release = upload;
-    struct image_rig rig;
-    struct rig_image image;
-    struct model m;
-
-    image_rig_open(&rig, CHUNK_BYTES, DS_TOPOLOGY_SHARED);
-    release.flags = DS_IMAGE_RELEASE;
-    release.release_family = rig.vk->app_queue_family;
-    cr_assert(rig_image_open(&rig, &shape, &release, &image));
-    model_open(&m, &shape);
-    for (uint32_t round = 0; round < 2; round++) {
-        fill_all(&rig, &image, &m, 4 + round);
-        if (rig.vk->app_queue_family != rig.vk->queue_family)
-            vk_util_run(rig.vk, record_change,
-                        &(struct change){image.handle, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL,
-                                         VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, 8, true},
-                        rig.done, rig.done_value);
-        else if (round == 0)
-            fprintf(stderr, "skipped: ownership transfer, the device has one queue family\n");
-        model_check(&m, &rig, &image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL);
-    }
-    free(m.bytes);
-    rig_image_close(&rig, &image);
     image_rig_close(&rig);
 }
 

@@ -213,6 +213,46 @@ void rig_finish(struct image_rig *rig, uint32_t n, enum ds_status status)
     }
 }
 
+struct change {
+    struct image_rig *rig;
+    VkImageMemoryBarrier barrier;
+};
+
+static void record_change(struct vk_util *util, VkCommandBuffer commands, void *ctx)
+{
+    const struct change *change = ctx;
+
+    (void)util;
+    change->rig->CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+                                    VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, 1,
+                                    &change->barrier);
+}
+
+void rig_change(struct image_rig *rig, const struct rig_image *image, VkImageLayout from,
+                VkImageLayout to, uint32_t from_family, uint32_t to_family)
+{
+    bool transfer = from_family != to_family;
+    struct ds_image_format format;
+    struct change change = {
+        .rig = rig,
+        .barrier = {
+            .sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER,
+            .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
+            .dstAccessMask = VK_ACCESS_MEMORY_WRITE_BIT | VK_ACCESS_MEMORY_READ_BIT,
+            .oldLayout = from,
+            .newLayout = to,
+            .srcQueueFamilyIndex = transfer ? from_family : VK_QUEUE_FAMILY_IGNORED,
+            .dstQueueFamilyIndex = transfer ? to_family : VK_QUEUE_FAMILY_IGNORED,
+            .image = image->handle,
+            .subresourceRange = {0, 0, image->shape.mips, 0, image->shape.layers},
+        },
+    };
+
+    ds_image_format_get(image->shape.format, &format);
+    change.barrier.subresourceRange.aspectMask = format.aspect;
+    vk_util_run(rig->vk, record_change, &change, rig->done, rig->done_value);
+}
+
 struct readback {
     struct image_rig *rig;
     const struct rig_image *image;

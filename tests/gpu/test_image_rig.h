@@ -16,6 +16,7 @@
     X(DestroyImage)                                                                                \
     X(GetImageMemoryRequirements)                                                                  \
     X(BindImageMemory)                                                                             \
+    X(CmdCopyBufferToImage)                                                                        \
     X(CmdCopyImageToBuffer)                                                                        \
     X(CmdPipelineBarrier)
 
@@ -67,6 +68,12 @@ void rig_finish(struct image_rig *rig, uint32_t n, enum ds_status status);
 /* rig_readback returns all subresources, laid out TIGHT with offset_align RIG_ALIGN; the caller
  * frees. The image is in TRANSFER_SRC_OPTIMAL or GENERAL. */
 uint8_t *rig_readback(struct image_rig *rig, const struct rig_image *image, VkImageLayout layout);
+
+/* rig_change brings all subresources from one layout to another on the app queue, after what
+ * rig_finish waited for. Where the families differ it is one half of a transfer of ownership:
+ * the release if from_family is the app queue's, else the acquisition. */
+void rig_change(struct image_rig *rig, const struct rig_image *image, VkImageLayout from,
+                VkImageLayout to, uint32_t from_family, uint32_t to_family);
 
 /* rig_offset: where row `row` of slice `slice` of a subresource begins in rig_readback's answer. */
 uint64_t rig_offset(const struct ds_image_footprint *footprints, uint32_t subresource,

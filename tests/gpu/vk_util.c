@@ -212,9 +212,9 @@ static bool extension_present(struct vk_util *util, const char *name)
     return false;
 }
 
-/* A transfer-only family for copies where there is one, and one with COMPUTE for the test. Returns
- * the number of queues of the app family. */
-static uint32_t choose_families(struct vk_util *util)
+/* A transfer-only family for copies where there is one, and one with COMPUTE for the test, which is
+ * returned. */
+static VkQueueFamilyProperties choose_families(struct vk_util *util)
 {
     VkQueueFamilyProperties families[32];
     VkQueueFlags work = VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT;
@@ -236,7 +236,23 @@ static uint32_t choose_families(struct vk_util *util)
             break;
         }
     }
-    return families[util->app_queue_family].queueCount;
+    return families[util->app_queue_family];
+}
+
+/* Whatever of sparse residency there is. */
+static VkPhysicalDeviceFeatures choose_features(struct vk_util *util, VkQueueFlags app)
+{
+    VkPhysicalDeviceFeatures have, want = {.sparseBinding = VK_FALSE};
+
+    INSTANCE(util, vkGetPhysicalDeviceFeatures)(util->physical, &have);
+    if (have.sparseBinding && (app & VK_QUEUE_SPARSE_BINDING_BIT) != 0) {
+        want.sparseBinding = VK_TRUE;
+        want.sparseResidencyImage2D = have.sparseResidencyImage2D;
+        want.sparseResidencyImage3D = have.sparseResidencyImage3D;
+    }
+    util->binds_sparse_2d = want.sparseResidencyImage2D;
+    util->binds_sparse_3d = want.sparseResidencyImage3D;
+    return want;
 }
 
 static void load_device(struct vk_util *util)
@@ -254,9 +270,10 @@ static void make_device(struct vk_util *util)
 {
     static const float priorities[2] = {1.0f, 1.0f};
     static const char *const extensions[] = {VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME};
-    uint32_t app_queues = choose_families(util);
+    VkQueueFamilyProperties app = choose_families(util);
+    VkPhysicalDeviceFeatures features = choose_features(util, app.queueFlags);
     bool one_family = util->queue_family == util->app_queue_family;
-    bool second = one_family && app_queues >= 2;
+    bool second = one_family && app.queueCount >= 2;
     VkPhysicalDeviceTimelineSemaphoreFeatures timeline = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES,
         .timelineSemaphore = VK_TRUE,
@@ -281,6 +298,7 @@ static void make_device(struct vk_util *util)
         .queueCreateInfoCount = one_family ? 1 : 2,
         .pQueueCreateInfos = queues,
         .ppEnabledExtensionNames = extensions,
+        .pEnabledFeatures = &features,
     };
 
     util->has_external_memory_host = extension_present(util, extensions[0]);

@@ -46,6 +46,7 @@ struct vk_util {
     VkQueue app_queue;           /* with COMPUTE; == queue where there is only one */
     uint32_t app_queue_family;
     bool has_external_memory_host;
+    bool binds_sparse_2d, binds_sparse_3d; /* residency is enabled, and app_queue can bind */
     PFN_vkGetInstanceProcAddr get_instance_proc_addr;
     PFN_vkGetDeviceProcAddr get_device_proc_addr;
     VkPhysicalDeviceProperties properties;
