@@ -1,10 +1,7 @@
 #include "json.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 static void text_write(FILE *out, const char *text)
 {
@@ -91,89 +88,4 @@ void json_bool(struct json *json, const char *key, bool value)
 {
     value_begin(json, key);
     fputs(value ? "true" : "false", json->out);
-}
-
-/* The reader: pointers into the text; NULL = not JSON. */
-
-static const char *space_skip(const char *text)
-{
-    while (text != NULL && *text != '\0' && isspace((unsigned char)*text))
-        text++;
-    return text;
-}
-
-static const char *string_skip(const char *text)
-{
-    if (*text != '"')
-        return NULL;
-    for (text++; *text != '"'; text++) {
-        if (*text == '\\')
-            text++;
-        if (*text == '\0')
-            return NULL;
-    }
-    return text + 1;
-}
-
-/* A value ends where its brackets close: enough for text that a program has written. */
-static const char *value_skip(const char *text)
-{
-    int open = 0;
-
-    for (text = space_skip(text); *text != '\0'; text++) {
-        if (*text == '"') {
-            text = string_skip(text);
-            if (text == NULL)
-                return NULL;
-            text--;
-        } else if (*text == '{' || *text == '[') {
-            open++;
-        } else if (open > 0 && (*text == '}' || *text == ']')) {
-            open--;
-        } else if (open == 0 && (*text == ',' || *text == '}' || *text == ']')) {
-            return text;
-        }
-    }
-    return open == 0 ? text : NULL;
-}
-
-/* The value of a member of the object at `text`. */
-static const char *member_find(const char *text, const char *key)
-{
-    size_t length = strlen(key);
-
-    if (*text != '{')
-        return NULL;
-    text = space_skip(text + 1);
-    while (*text == '"') {
-        const char *name = text + 1;
-
-        text = string_skip(text);
-        if (text == NULL || *(text = space_skip(text)) != ':')
-            return NULL;
-        text = space_skip(text + 1);
-        if (strncmp(name, key, length) == 0 && name[length] == '"')
-            return text;
-        text = value_skip(text);
-        if (text == NULL || *text != ',')
-            return NULL;
-        text = space_skip(text + 1);
-    }
-    return NULL;
-}
-
-bool json_find_number(const char *text, const char *const *path, double *value)
-{
-    char *end;
-
-    text = space_skip(text);
-    for (; text != NULL && *path != NULL; path++) {
-        while (*text == '[')
-            text = space_skip(text + 1);
-        text = member_find(text, *path);
-    }
-    if (text == NULL)
-        return false;
-    *value = strtod(text, &end);
-    return end != text;
 }

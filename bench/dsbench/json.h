@@ -1,4 +1,4 @@
-/* JSON: a writer, and a reader of single numbers. */
+/* Writes JSON. */
 #ifndef DSBENCH_JSON_H
 #define DSBENCH_JSON_H
 
@@ -20,10 +20,5 @@ void json_string(struct json *json, const char *key, const char *value);
 void json_integer(struct json *json, const char *key, uint64_t value);
 void json_number(struct json *json, const char *key, double value);
 void json_bool(struct json *json, const char *key, bool value);
-
-/* json_find_number finds a number by its path of keys ("jobs", "read", "iops"; NULL ends it);
- * arrays are entered at their first element. False: no such number, or the text is no JSON up to
- * there. */
-bool json_find_number(const char *text, const char *const *path, double *value);
 
 #endif

@@ -11,6 +11,7 @@ int main(int argc, char **argv)
         [COMMAND_DEMO] = command_demo,
         [COMMAND_RUN] = command_run,
         [COMMAND_COMPARE] = command_compare,
+        [COMMAND_MARKS] = command_marks,
     };
     struct options options;
     int status = options_parse(argc, argv, &options);

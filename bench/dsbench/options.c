@@ -21,6 +21,7 @@ static const char usage_text[] =
     "  demo      stream files to the GPU at several request sizes and verify every byte\n"
     "  run       one workload through the engine\n"
     "  compare   the same workload through the engine and its peers, in turn\n"
+    "  marks     all comparisons that the engine is held to, beside their goals\n"
     "\n"
     "dsbench COMMAND --help lists the options, dsbench --version prints the version.\n";
 
@@ -238,6 +239,8 @@ static void options_default(struct options *o)
 {
     bool demo = o->command == COMMAND_DEMO;
 
+    if (o->command == COMMAND_MARKS && o->seconds == 0)
+        o->seconds = 1;
     if (o->seconds == 0 && (demo || o->requests == 0))
         o->seconds = o->command == COMMAND_RUN ? 3 : 1;
     if (o->background && !option_given(o, "priority"))
@@ -245,7 +248,7 @@ static void options_default(struct options *o)
     if (o->rounds == 0)
         o->rounds = 9;
     if (o->peers == 0)
-        o->peers = PEERS_ALL;
+        o->peers = PEERS_USUAL;
     if (o->size == 0 && !demo)
         o->size = 64 << 10;
     if (o->depth == 0 && !demo)

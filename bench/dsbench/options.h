@@ -8,15 +8,17 @@ enum command {
     COMMAND_DEMO,
     COMMAND_RUN,
     COMMAND_COMPARE,
+    COMMAND_MARKS,
     COMMAND_COUNT,
 };
 
 enum dest { DEST_AUTO, DEST_GPU, DEST_HOST, DEST_NIL };
 
 /* In the order of the peers' table; a set of them is a mask of 1 << peer. */
-enum peer { PEER_FIO, PEER_NAIVE, PEER_RAW, PEER_COUNT };
+enum peer { PEER_FIO, PEER_NAIVE, PEER_RAW, PEER_PREAD, PEER_COUNT };
 
-#define PEERS_ALL ((1u << PEER_COUNT) - 1)
+/* pread is the yardstick of --depth 1 alone. */
+#define PEERS_USUAL (1u << PEER_FIO | 1u << PEER_NAIVE | 1u << PEER_RAW)
 
 #define SIZE_MAX_BYTES ((uint64_t)1 << 30)
 #define DEPTH_MAX      32768

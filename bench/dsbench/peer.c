@@ -8,6 +8,30 @@
 #include <string.h>
 #include <unistd.h>
 
+const struct peer_ops *const peers_all[PEER_COUNT] = {
+    [PEER_FIO] = &peer_fio_ops,
+    [PEER_NAIVE] = &peer_naive_ops,
+    [PEER_RAW] = &peer_raw_ops,
+    [PEER_PREAD] = &peer_pread_ops,
+};
+
+void peer_env_init(struct peer_env *env, struct session *session, const struct workload *workload)
+{
+    *env = (struct peer_env){.session = session,
+                             .workload = workload,
+                             .direct = session->file.direct,
+                             .direct_align = 1};
+    if (env->direct && session->file.direct_offset_align > 0)
+        env->direct_align = session->file.direct_offset_align;
+}
+
+int peer_open(const struct peer_ops *ops, struct peer_env *env, void **self)
+{
+    if (ops->only_reads && env->session->options->read == DS_READ_NIL)
+        return peer_skip(env, -EINVAL, "it only reads, and --read nil reads nothing");
+    return ops->open(env, self);
+}
+
 int peer_skip(struct peer_env *env, int error, const char *format, ...)
 {
     va_list args;

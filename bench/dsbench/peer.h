@@ -4,7 +4,7 @@
 
 #include "measure.h"
 
-#define PEER_WHY_BYTES 256
+#define PEER_WHY_BYTES 256 /* report.h: PEER_REASON_BYTES */
 
 struct peer_env {
     struct session *session;
@@ -16,7 +16,7 @@ struct peer_env {
 
 struct peer_ops {
     const char *name;
-    enum peer peer;
+    bool only_reads; /* so that nothing is left of it with --read nil */
     /* 0 with *self set, or -errno with env->why filled: the peer is skipped. */
     int (*open)(struct peer_env *env, void **self);
     /* One run. 0, or -errno with env->why filled. */
@@ -24,9 +24,17 @@ struct peer_ops {
     void (*close)(void *self);
 };
 
+extern const struct peer_ops *const peers_all[PEER_COUNT];
 extern const struct peer_ops peer_fio_ops;
 extern const struct peer_ops peer_naive_ops;
 extern const struct peer_ops peer_raw_ops;
+extern const struct peer_ops peer_pread_ops;
+
+/* peer_env_init: the peer is to read as the session's engine does. */
+void peer_env_init(struct peer_env *env, struct session *session, const struct workload *workload);
+
+/* peer_open is ops->open, unless the workload leaves the peer nothing to do. */
+int peer_open(const struct peer_ops *ops, struct peer_env *env, void **self);
 
 /* peer_skip fills why, and returns `error`. */
 int peer_skip(struct peer_env *env, int error, const char *format, ...)

@@ -1,6 +1,6 @@
 /* fio, when it is installed: the yardstick that others know. Its own run time and CPU figures are
  * used, so that its start does not count. */
-#include "json.h"
+#include "json_read.h"
 #include "peer.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -236,36 +237,27 @@ static int fio_fail(struct peer_env *env, struct fio *f, int status)
     return peer_skip(env, -EIO, "fio ended with status %d", status);
 }
 
+/* fio may print lines before its JSON. */
 static bool result_read(const char *text, struct measure *measure)
 {
-    double bytes = 0, requests = 0, runtime_ms = 0, job_ms = 0, user = 0, system = 0, error = 0;
-    const struct {
-        const char *path[4];
-        double *value;
-    } fields[] = {
-        {{"jobs", "read", "io_bytes"}, &bytes},
-        {{"jobs", "read", "total_ios"}, &requests},
-        {{"jobs", "read", "runtime"}, &runtime_ms},
-        {{"jobs", "job_runtime"}, &job_ms},
-        {{"jobs", "usr_cpu"}, &user},
-        {{"jobs", "sys_cpu"}, &system},
-        {{"jobs", "error"}, &error},
-    };
+    const struct json_value *job;
+    struct json_document document;
+    bool good;
 
     text = strchr(text, '{');
-    for (size_t i = 0; text != NULL && i < sizeof(fields) / sizeof(fields[0]); i++) {
-        if (!json_find_number(text, fields[i].path, fields[i].value))
-            return false;
-    }
-    if (text == NULL || error != 0 || runtime_ms <= 0)
+    if (text == NULL || json_parse(text, strlen(text), &document) != 0)
         return false;
+    job = json_get(document.root, "jobs");
     *measure = (struct measure){
-        .wall_ns = (uint64_t)(runtime_ms * 1e6),
-        .cpu_ns = (uint64_t)((user + system) / 100 * job_ms * 1e6),
-        .requests = (uint64_t)requests,
-        .bytes = (uint64_t)bytes,
+        .wall_ns = (uint64_t)(json_real(job, "read.runtime", 0) * 1e6),
+        .cpu_ns = (uint64_t)((json_real(job, "usr_cpu", 0) + json_real(job, "sys_cpu", 0)) / 100 *
+                             json_real(job, "job_runtime", 0) * 1e6),
+        .requests = (uint64_t)json_real(job, "read.total_ios", 0),
+        .bytes = (uint64_t)json_real(job, "read.io_bytes", 0),
     };
-    return true;
+    good = json_real(job, "error", 1) == 0 && measure->wall_ns > 0;
+    json_free(&document);
+    return good;
 }
 
 static int fio_run(struct peer_env *env, void *self, struct measure *measure)
@@ -286,4 +278,9 @@ static int fio_run(struct peer_env *env, void *self, struct measure *measure)
 }
 
 const struct peer_ops peer_fio_ops = {
-    .name = "fio", .peer = PEER_FIO, .open = fio_open, .run = fio_run, .close = fio_close};
+    .name = "fio",
+    .only_reads = true,
+    .open = fio_open,
+    .run = fio_run,
+    .close = fio_close,
+};

@@ -1,4 +1,5 @@
-/* What a program does without a pipeline: for each request a pread into staging, a copy, a wait. */
+/* What a program does without a pipeline: for each request a pread into staging, a copy, a wait.
+ * And the least of it: the preads alone. */
 #include "peer.h"
 
 #include <errno.h>
@@ -6,6 +7,8 @@
 #include <string.h>
 
 struct naive {
+    bool reads;
+    bool copies;
     struct peer_files files;
     struct sequence sequence;
     struct gpu *gpu;
@@ -33,7 +36,7 @@ static int staging_open(struct peer_env *env, struct naive *n)
     uint64_t size = env->workload->size;
     int error = 0;
 
-    if (env->session->dest != DEST_GPU) {
+    if (env->session->dest != DEST_GPU || !n->copies) {
         n->staging = memory_map(size, true);
         return n->staging == NULL ? -ENOMEM : 0;
     }
@@ -45,7 +48,7 @@ static int staging_open(struct peer_env *env, struct naive *n)
     return 0;
 }
 
-static int naive_open(struct peer_env *env, void **self)
+static int loop_open(struct peer_env *env, bool copies, void **self)
 {
     const struct workload *w = env->workload;
     struct naive *n = calloc(1, sizeof(*n));
@@ -53,13 +56,15 @@ static int naive_open(struct peer_env *env, void **self)
 
     if (n == NULL)
         return peer_skip(env, -ENOMEM, "%s", strerror(ENOMEM));
+    n->reads = env->session->options->read != DS_READ_NIL;
+    n->copies = copies;
     error = peer_files_open(env, &n->files);
     if (error != 0)
         goto fail;
     error = sequence_open(&n->sequence, &env->session->inputs, w, false);
     if (error == 0)
         error = staging_open(env, n);
-    if (error == 0)
+    if (error == 0 && copies)
         error = target_open(&n->target, env->session->dest, &env->session->gpu, w->size * w->depth);
     if (error != 0) {
         peer_skip(env, error, "no memory for staging and destination: %s", strerror(-error));
@@ -76,14 +81,28 @@ fail:
     return error;
 }
 
+static int naive_open(struct peer_env *env, void **self)
+{
+    return loop_open(env, true, self);
+}
+
+static int pread_open(struct peer_env *env, void **self)
+{
+    return loop_open(env, false, self);
+}
+
 static int naive_request(struct naive *n, const struct block *block, uint64_t at)
 {
-    int error =
-        file_read_exactly(n->files.fds[block->file], n->staging, block->bytes, block->offset);
+    int error = 0;
 
-    if (error == 0 && n->target.dest == DEST_GPU)
+    if (n->reads)
+        error =
+            file_read_exactly(n->files.fds[block->file], n->staging, block->bytes, block->offset);
+    if (error != 0 || !n->copies)
+        return error;
+    if (n->target.dest == DEST_GPU)
         error = gpu_copy(n->gpu, &n->upload, 0, &n->target.buffer, at, block->bytes);
-    else if (error == 0 && n->target.dest == DEST_HOST)
+    else if (n->target.dest == DEST_HOST)
         memcpy(n->target.host + at, n->staging, block->bytes);
     return error;
 }
@@ -116,8 +135,15 @@ static int naive_run(struct peer_env *env, void *self, struct measure *measure)
 
 const struct peer_ops peer_naive_ops = {
     .name = "naive",
-    .peer = PEER_NAIVE,
     .open = naive_open,
+    .run = naive_run,
+    .close = naive_close,
+};
+
+const struct peer_ops peer_pread_ops = {
+    .name = "pread",
+    .only_reads = true,
+    .open = pread_open,
     .run = naive_run,
     .close = naive_close,
 };

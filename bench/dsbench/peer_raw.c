@@ -184,4 +184,9 @@ static int raw_run(struct peer_env *env, void *self, struct measure *measure)
 }
 
 const struct peer_ops peer_raw_ops = {
-    .name = "raw", .peer = PEER_RAW, .open = raw_open, .run = raw_run, .close = raw_close};
+    .name = "raw",
+    .only_reads = true,
+    .open = raw_open,
+    .run = raw_run,
+    .close = raw_close,
+};

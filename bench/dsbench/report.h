@@ -6,7 +6,10 @@
 
 #include <stdio.h>
 
+#define PEER_REASON_BYTES 256
+
 struct peer_report {
+    enum peer peer;
     const char *name;
     const char *skipped;   /* why, or NULL */
     double requests_per_s; /* medians of the rounds */
@@ -15,6 +18,7 @@ struct peer_report {
     double ratio; /* the engine's requests_per_s over the peer's: median of pairs */
     double ratio_least;
     double ratio_most;
+    double cpu_ratio; /* as ratio, of cpu_us_per_request */
     uint32_t rounds;
 };
 
@@ -44,6 +48,12 @@ void report_workload(FILE *out, const struct session *session, const struct work
 void report_rates(FILE *out, const struct report *report);
 void report_path(FILE *out, const struct session *session);
 void report_stages(FILE *out, const struct report *report);
+
+/* report_write writes one report as one line. */
+void report_write(FILE *out, const struct report *report);
+
+/* json_out_write lets `write` write to options->json, as report_json_write does. */
+int json_out_write(const struct options *options, void (*write)(FILE *out, void *ctx), void *ctx);
 
 /* report_json_write writes the reports to options->json: one object a report, a line each. Nothing
  * without --json. 0, or -errno after a complaint. */

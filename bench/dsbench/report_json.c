@@ -118,6 +118,7 @@ static void peers_write(struct json *json, const struct report *report)
             json_number(json, "ratio", p->ratio);
             json_number(json, "ratio_min", p->ratio_least);
             json_number(json, "ratio_max", p->ratio_most);
+            json_number(json, "cpu_ratio", p->cpu_ratio);
             json_integer(json, "rounds", p->rounds);
         }
         json_object_end(json);
@@ -125,7 +126,7 @@ static void peers_write(struct json *json, const struct report *report)
     json_array_end(json);
 }
 
-static void report_write(FILE *out, const struct report *report)
+void report_write(FILE *out, const struct report *report)
 {
     struct json json = {.out = out};
 
@@ -158,7 +159,7 @@ int report_json_check(const struct options *options)
     return 0;
 }
 
-int report_json_write(const struct options *options, const struct report *reports, uint32_t n)
+int json_out_write(const struct options *options, void (*write)(FILE *out, void *ctx), void *ctx)
 {
     bool is_stdout = report_is_quiet(options);
     FILE *out = stdout;
@@ -173,8 +174,7 @@ int report_json_write(const struct options *options, const struct report *report
         file_complain(options->json, error);
         return error;
     }
-    for (uint32_t i = 0; i < n; i++)
-        report_write(out, &reports[i]);
+    write(out, ctx);
     if (fflush(out) != 0 || ferror(out))
         error = -EIO;
     if (!is_stdout && fclose(out) != 0)
@@ -182,4 +182,22 @@ int report_json_write(const struct options *options, const struct report *report
     if (error != 0)
         file_complain(options->json, error);
     return error;
+}
+
+struct reports {
+    const struct report *list;
+    uint32_t n;
+};
+
+static void reports_write(FILE *out, void *ctx)
+{
+    const struct reports *reports = ctx;
+
+    for (uint32_t i = 0; i < reports->n; i++)
+        report_write(out, &reports->list[i]);
+}
+
+int report_json_write(const struct options *options, const struct report *reports, uint32_t n)
+{
+    return json_out_write(options, reports_write, &(struct reports){.list = reports, .n = n});
 }

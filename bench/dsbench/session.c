@@ -119,14 +119,12 @@ static int files_open(struct session *s)
     return ds_file_get_info(s->files[0], &s->file);
 }
 
-int session_open(const struct options *options, uint32_t make_n, struct session *session)
+/* The rest, once there are inputs. */
+static int session_start(struct session *session)
 {
+    const struct options *options = session->options;
     int error;
 
-    *session = (struct session){.options = options, .dest = DEST_AUTO};
-    error = inputs_open(options, make_n, &session->inputs);
-    if (error != 0)
-        return error;
     allocator_open(session);
     error = device_open(session);
     if (error == 0)
@@ -140,6 +138,23 @@ int session_open(const struct options *options, uint32_t make_n, struct session 
     return error;
 }
 
+int session_open(const struct options *options, uint32_t make_n, struct session *session)
+{
+    int error;
+
+    *session = (struct session){.options = options, .dest = DEST_AUTO};
+    error = inputs_open(options, make_n, &session->inputs);
+    return error != 0 ? error : session_start(session);
+}
+
+int session_open_on(const struct options *options, const struct inputs *inputs,
+                    struct session *session)
+{
+    *session = (struct session){
+        .options = options, .dest = DEST_AUTO, .inputs = *inputs, .inputs_borrowed = true};
+    return session_start(session);
+}
+
 void session_close(struct session *session)
 {
     for (uint32_t i = 0; session->files != NULL && i < session->inputs.n; i++)
@@ -151,7 +166,8 @@ void session_close(struct session *session)
         gpu_close(&session->gpu);
     session->has_gpu = false;
     allocator_close(session);
-    inputs_close(&session->inputs);
+    if (!session->inputs_borrowed)
+        inputs_close(&session->inputs);
 }
 
 const char *session_read_name(const struct session *session)

@@ -11,6 +11,7 @@
 struct session {
     const struct options *options;
     struct inputs inputs;
+    bool inputs_borrowed;
     struct ds_allocator allocator;
     bool has_allocator; /* jemalloc is linked in */
     struct gpu gpu;
@@ -26,6 +27,10 @@ struct session {
 /* session_open checks or makes the files, finds the device, starts the engine, and warms the files.
  * 0, or -errno after a complaint with nothing left behind. */
 int session_open(const struct options *options, uint32_t make_n, struct session *session);
+
+/* session_open_on is session_open on files that the caller has opened, and keeps open. */
+int session_open_on(const struct options *options, const struct inputs *inputs,
+                    struct session *session);
 void session_close(struct session *session);
 
 /* Texts for reports: "io_uring", "direct", "dedicated", the device's name. */

@@ -46,7 +46,7 @@ refused() { # status text arguments...
 }
 
 bad_arguments() {
-    refused 2 'none of demo, run, compare' stroll
+    refused 2 'none of demo, run, compare, marks' stroll
     refused 2 'unknown option' run --bogus
     refused 2 'unknown option' run -z
     refused 2 'value is missing' run --size
@@ -71,6 +71,8 @@ bad_arguments() {
     refused 2 'none of fio, naive, raw' compare --peers fio,none
     refused 2 'no peer' compare --peers ''
     refused 2 'for compare' run --rounds 3
+    refused 2 'none of fio, naive, raw, pread' compare --peers rawr
+    refused 2 '--size is for' marks --size 4K
     refused 2 'none of low, normal' run --priority urgent
     refused 2 'for run' compare --background
     refused 2 'for run' demo --priority low
@@ -80,7 +82,7 @@ bad_arguments() {
     refused 2 'FILEs are given' run --keep "$work/file"
     run
     if [ "$status" -eq 2 ]; then pass; else fail "no command: status $status"; fi
-    for command in '' demo run compare; do
+    for command in '' demo run compare marks; do
         # shellcheck disable=SC2086
         run $command --help
         if [ "$status" -eq 0 ] && grep -q '^usage: dsbench' "$work/out"; then
@@ -170,6 +172,35 @@ PYTHON
     fi
 }
 
+# Every line of the output is JSON, and `condition` holds for r (all of them are in rs).
+lines_hold() { # name condition file
+    if python3 - "$3" "$2" <<'PYTHON'
+import json, sys
+rs = [json.loads(line) for line in open(sys.argv[1])]
+assert rs, "no object"
+for r in rs:
+    assert r["schema"] == "dsbench/1"
+    assert eval(f"({sys.argv[2]})"), (sys.argv[2], r)
+PYTHON
+    then
+        pass
+    else
+        fail "$1: the JSON does not hold: $2"
+    fi
+}
+
+marks() {
+    run marks --rounds 1 --seconds 0.02 --bytes 4M --json -
+    # on a busy machine a mark may be missed; what matters here is that the verdicts are right
+    if [ "$status" -gt 1 ]; then fail "marks: status $status"; fi
+    lines_hold "marks" 'r["command"] == "marks" and len(r["marks"]) == 15 and
+all("skipped" in m or (m["value"] > 0 and m["goal"] > 0 and
+m["met"] == (m["value"] >= m["goal"] if m["goal_is"] == "least" else m["value"] <= m["goal"]))
+for m in r["marks"]) and sum("skipped" not in m for m in r["marks"]) >= 4' "$work/out"
+    lines_hold "the exit status of marks" "($status == 0) == all(m.get(\"met\", True)
+for m in r[\"marks\"])" "$work/out"
+}
+
 json() {
     if ! command -v python3 >/dev/null; then
         skip "JSON: python3 is not installed"
@@ -212,8 +243,16 @@ q["verify"]["bytes"] == q["bytes"] >= 1 << 20 and q["verify"]["mismatches"] == 0
     json_holds "a comparison" \
         '[p["name"] for p in r["peers"]] == ["naive", "raw"] and
 all("skipped" in p or (p["ratio"] > 0 and p["rounds"] == 2 and
-p["ratio_min"] <= p["ratio"] <= p["ratio_max"]) for p in r["peers"])' \
+p["cpu_ratio"] > 0 and p["ratio_min"] <= p["ratio"] <= p["ratio_max"]) for p in r["peers"])' \
         compare "${small[@]}" --rounds 2 --peers naive,raw
+    json_holds "one at a time beside pread" \
+        '[p["name"] for p in r["peers"]] == ["pread"] and r["peers"][0]["ratio"] > 0' \
+        compare "${small[@]}" --rounds 1 --peers pread --depth 1 --size 4K --dest host
+    json_holds "peers without the disk" \
+        '"skipped" not in r["peers"][0] and "reads nothing" in r["peers"][1]["skipped"] and
+"reads nothing" in r["peers"][2]["skipped"]' \
+        compare "${small[@]}" --rounds 1 --peers naive,raw,pread --read nil --dest host
+    marks
     if command -v fio >/dev/null; then
         json_holds "fio" 'r["peers"][0]["name"] == "fio" and r["peers"][0]["requests_per_s"] > 0' \
             compare "${small[@]}" --rounds 1 --peers fio --size 4K
