@@ -38,6 +38,7 @@ libvulkan-dev|vulkan-headers|has_header vulkan/vulkan_core.h
 libvulkan1|vulkan-icd-loader|ldconfig_has libvulkan.so.1
 libzstd-dev|zstd|has_library libzstd
 liblz4-dev|lz4|has_library liblz4
+glslang-tools|glslang|has_command glslangValidator
 END
 }
 

@@ -1,6 +1,8 @@
 /* Makes the back end from its config, and guards its queue. */
 #include "engine/vulkan/backend.h"
 
+#include "engine/vulkan/buffer.h"
+
 #include <errno.h>
 
 #define BATCHES_DEFAULT 4
@@ -38,6 +40,11 @@ static int check_config(const struct host *host, const struct ds_vulkan_backend_
         return refuse(host, "unknown queue_mode");
     if ((uint32_t)config->staging > DS_VULKAN_STAGING_IMPORT)
         return refuse(host, "unknown staging");
+    if ((uint32_t)config->copy_path > DS_VULKAN_PATH_MEASURE)
+        return refuse(host, "unknown copy_path");
+    if (config->copy_path == DS_VULKAN_PATH_MEASURE &&
+        config->queue_mode == DS_VULKAN_QUEUE_MANUAL)
+        return refuse(host, "DS_VULKAN_PATH_MEASURE submits, which DS_VULKAN_QUEUE_MANUAL forbids");
     if (locks != (config->unlock_queue != NULL))
         return refuse(host, "lock_queue and unlock_queue are given together or not at all");
     if (config->queue_mode == DS_VULKAN_QUEUE_LOCKED && !locks)
@@ -69,12 +76,55 @@ static void log_choice(const struct ds_vulkan_backend *backend)
              modes[backend->queue_mode], device->can_import_host ? "available" : "not available");
 }
 
+/* Where regions of 64 KiB and less cost a copy engine more than they take to transfer, which was so
+ * wherever it was measured on discrete GPUs. Software runs a shader lane by lane. */
+static uint32_t scatter_rule(const struct vulkan_device *device)
+{
+    return device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU ? 0 : 64u << 10;
+}
+
+/* Decides who copies what; the measurement is left to the first engine. */
+static int open_path(struct ds_vulkan_backend *backend,
+                     const struct ds_vulkan_backend_config *config)
+{
+    const struct vulkan_device *device = &backend->device;
+    bool software = device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    bool measure = config->copy_path == DS_VULKAN_PATH_MEASURE ||
+                   (config->copy_path == DS_VULKAN_PATH_AUTO && device->own && !software &&
+                    config->queue_mode != DS_VULKAN_QUEUE_MANUAL);
+    uint32_t most = config->scatter_max_bytes;
+
+    backend->copy_path = config->copy_path;
+    backend->can_scatter =
+        vulkan_device_can_scatter(device) && config->copy_path != DS_VULKAN_PATH_COPY;
+    if (config->copy_path == DS_VULKAN_PATH_SCATTER && !backend->can_scatter) {
+        host_log(&backend->host, DS_LOG_ERROR,
+                 "DS_VULKAN_PATH_SCATTER: needs shaders%s, a queue family with COMPUTE (flags "
+                 "%#x), and the features bufferDeviceAddress (%d) and storageBuffer8BitAccess "
+                 "(%d)%s",
+                 DS_HAVE_SHADERS ? "" : " (left out of this build)", device->queue_flags,
+                 device->has_buffer_address, device->has_byte_storage,
+                 device->own ? "" : "; has_buffer_device_address, has_8bit_storage tell of them");
+        vulkan_device_destroy(&backend->device);
+        return -ENOTSUP;
+    }
+    if (config->copy_path == DS_VULKAN_PATH_SCATTER)
+        most = UINT32_MAX;
+    measure = measure && backend->can_scatter && most == 0;
+    if (most == 0 && !measure)
+        most = scatter_rule(device);
+    atomic_init(&backend->scatter_measured, !measure);
+    atomic_init(&backend->scatter_max_bytes, backend->can_scatter ? most : 0);
+    return 0;
+}
+
 static int open_device(struct ds_vulkan_backend *backend,
                        const struct ds_vulkan_backend_config *config)
 {
     int error = config->instance != VK_NULL_HANDLE
                     ? vulkan_device_borrow(&backend->device, &backend->host, config)
-                    : vulkan_device_create(&backend->device, &backend->host, config->device_name);
+                    : vulkan_device_create(&backend->device, &backend->host, config->device_name,
+                                           config->copy_path);
 
     if (error != 0)
         return error;
@@ -86,7 +136,7 @@ static int open_device(struct ds_vulkan_backend *backend,
         vulkan_device_destroy(&backend->device);
         return -ENOTSUP;
     }
-    return 0;
+    return open_path(backend, config);
 }
 
 static void fill_backend(struct ds_vulkan_backend *backend,
@@ -170,9 +220,17 @@ int ds_vulkan_backend_get_info(const struct ds_vulkan_backend *backend, struct d
         .get_instance_proc_addr = device->vk.GetInstanceProcAddr,
         .device_type = device->properties.deviceType,
         .device_name = device->properties.deviceName,
+        .can_scatter = backend->can_scatter,
+        .scatter_max_bytes = atomic_load_explicit(&backend->scatter_max_bytes,
+                                                  memory_order_relaxed),
     };
 
     return copy_struct_out(info, &ours, sizeof(ours));
+}
+
+uint64_t ds_vulkan_buffer_address(const struct ds_vulkan_backend *backend, VkBuffer buffer)
+{
+    return backend->can_scatter ? vulkan_buffer_address(&backend->device, buffer) : 0;
 }
 
 void ds_vulkan_queue_lock(struct ds_vulkan_backend *backend)

@@ -14,6 +14,10 @@ struct ds_vulkan_backend {
     enum ds_vulkan_staging staging;
     uint32_t batches_max;
     uint32_t batch_regions_max;
+    enum ds_vulkan_copy_path copy_path;
+    bool can_scatter;                /* never with PATH_COPY */
+    _Atomic bool scatter_measured;   /* scatter_max_bytes needs no measurement (any more) */
+    _Atomic uint32_t scatter_max_bytes;
     void (*lock_queue)(void *ctx);   /* LOCKED only, else NULL */
     void (*unlock_queue)(void *ctx);
     void *lock_ctx;

@@ -45,24 +45,37 @@ static void describe_device(struct vulkan_device *device)
         device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
 }
 
-static void read_features(const struct vulkan_device *device, bool *timeline, bool *address)
+struct features {
+    bool timeline;
+    bool address;      /* bufferDeviceAddress */
+    bool byte_storage; /* storageBuffer8BitAccess */
+};
+
+/* timeline_only: of a lent device, which may know nothing of the others. */
+static struct features read_features(const struct vulkan_device *device, bool timeline_only)
 {
-    VkPhysicalDeviceBufferDeviceAddressFeatures address_features = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
+    VkPhysicalDevice8BitStorageFeatures bytes = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_8BIT_STORAGE_FEATURES,
     };
-    VkPhysicalDeviceTimelineSemaphoreFeatures timeline_features = {
+    VkPhysicalDeviceBufferDeviceAddressFeatures address = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
+        .pNext = &bytes,
+    };
+    VkPhysicalDeviceTimelineSemaphoreFeatures timeline = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES,
-        .pNext = address != NULL ? &address_features : NULL,
+        .pNext = timeline_only ? NULL : &address,
     };
     VkPhysicalDeviceFeatures2 features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
-        .pNext = &timeline_features,
+        .pNext = &timeline,
     };
 
     device->vk.GetPhysicalDeviceFeatures2(device->physical, &features);
-    *timeline = timeline_features.timelineSemaphore == VK_TRUE;
-    if (address != NULL)
-        *address = address_features.bufferDeviceAddress == VK_TRUE;
+    return (struct features){
+        .timeline = timeline.timelineSemaphore == VK_TRUE,
+        .address = address.bufferDeviceAddress == VK_TRUE,
+        .byte_storage = bytes.storageBuffer8BitAccess == VK_TRUE,
+    };
 }
 
 static bool has_extension(const struct vulkan_device *device, const struct host *host,
@@ -118,12 +131,7 @@ static int make_instance(struct vulkan_device *device, const struct host *host)
 /* The higher the better; 0 for what cannot be used. */
 static uint32_t device_rank(const struct vulkan_device *device)
 {
-    bool timeline = false;
-
-    if (device->properties.apiVersion < API_VERSION_MIN)
-        return 0;
-    read_features(device, &timeline, NULL);
-    if (!timeline)
+    if (device->properties.apiVersion < API_VERSION_MIN || !read_features(device, true).timeline)
         return 0;
     switch (device->properties.deviceType) {
     case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
@@ -177,29 +185,44 @@ static int choose_physical(struct vulkan_device *device, const struct host *host
     return -ENODEV;
 }
 
-/* The copy family: transfer alone (the copy engines), else compute without graphics (so that copies
- * do not queue behind frames), else what there is. */
-static int choose_copy_family(struct vulkan_device *device, const struct families *families)
+/* How well a family serves for copies; 0 = not at all. Without shaders: transfer alone (the copy
+ * engines), else compute without graphics (so that copies do not queue behind frames), else what
+ * there is. With them, compute without graphics comes first; graphics only where it must. */
+static uint32_t rank_family(const VkQueueFamilyProperties *family, bool shaders, bool must)
 {
+    VkQueueFlags flags = family->queueFlags;
+
+    if (family->queueCount == 0 || (flags & copying) == 0)
+        return 0;
+    if ((flags & (VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT)) == 0) {
+        /* video families may have TRANSFER too, but are not made for it */
+        return (flags & ~(VkQueueFlags)(VK_QUEUE_TRANSFER_BIT | VK_QUEUE_SPARSE_BINDING_BIT |
+                                        VK_QUEUE_PROTECTED_BIT)) == 0 ? 4 : 1;
+    }
+    if ((flags & VK_QUEUE_COMPUTE_BIT) == 0)
+        return 2;
+    if ((flags & VK_QUEUE_GRAPHICS_BIT) == 0)
+        return shaders ? 6 : 3;
+    return must ? 5 : 2;
+}
+
+/* Shaders copy on software devices only when they must: there they are far slower. */
+static int choose_copy_family(struct vulkan_device *device, const struct families *families,
+                              enum ds_vulkan_copy_path path)
+{
+    bool capable = DS_HAVE_SHADERS && device->has_buffer_address && device->has_byte_storage;
+    bool must = capable && path == DS_VULKAN_PATH_SCATTER;
+    bool shaders = must || (capable && path != DS_VULKAN_PATH_COPY &&
+                            device->properties.deviceType != VK_PHYSICAL_DEVICE_TYPE_CPU);
     uint32_t best_rank = 0;
 
     for (uint32_t i = 0; i < families->n; i++) {
-        VkQueueFlags flags = families->properties[i].queueFlags;
-        uint32_t rank = 0;
+        uint32_t rank = rank_family(&families->properties[i], shaders, must);
 
-        if (families->properties[i].queueCount == 0 || (flags & copying) == 0)
-            continue;
-        if ((flags & (VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT)) == 0) {
-            /* video families may have TRANSFER too, but are not made for it */
-            rank = (flags & ~(VkQueueFlags)(VK_QUEUE_TRANSFER_BIT | VK_QUEUE_SPARSE_BINDING_BIT |
-                                            VK_QUEUE_PROTECTED_BIT)) == 0 ? 4 : 1;
-        } else {
-            rank = (flags & VK_QUEUE_GRAPHICS_BIT) == 0 ? 3 : 2;
-        }
         if (rank > best_rank) {
             best_rank = rank;
             device->queue_family = i;
-            device->queue_flags = flags;
+            device->queue_flags = families->properties[i].queueFlags;
             device->transfer_granularity = families->properties[i].minImageTransferGranularity;
         }
     }
@@ -232,13 +255,13 @@ static int make_device(struct vulkan_device *device, const struct host *host,
     bool one_family = device->app_queue_family == device->queue_family;
     bool two_queues = one_family && families->properties[device->queue_family].queueCount >= 2;
     const char *extensions[] = {VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME};
-    bool timeline;
-
-    read_features(device, &timeline, &device->has_buffer_address);
-    device->can_import_host = has_extension(device, host, extensions[0]);
-
+    VkPhysicalDevice8BitStorageFeatures byte_features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_8BIT_STORAGE_FEATURES,
+        .storageBuffer8BitAccess = device->has_byte_storage ? VK_TRUE : VK_FALSE,
+    };
     VkPhysicalDeviceBufferDeviceAddressFeatures address_features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
+        .pNext = &byte_features,
         .bufferDeviceAddress = device->has_buffer_address ? VK_TRUE : VK_FALSE,
     };
     VkPhysicalDeviceTimelineSemaphoreFeatures timeline_features = {
@@ -260,12 +283,13 @@ static int make_device(struct vulkan_device *device, const struct host *host,
             .pQueuePriorities = priorities,
         },
     };
+    bool import = has_extension(device, host, extensions[0]);
     VkDeviceCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
         .pNext = &timeline_features,
         .queueCreateInfoCount = one_family ? 1 : 2,
         .pQueueCreateInfos = queues,
-        .enabledExtensionCount = device->can_import_host ? 1 : 0,
+        .enabledExtensionCount = import ? 1 : 0,
         .ppEnabledExtensionNames = extensions,
     };
     VkResult result = device->vk.CreateDevice(device->physical, &info, NULL, &device->device);
@@ -275,6 +299,7 @@ static int make_device(struct vulkan_device *device, const struct host *host,
         device->device = VK_NULL_HANDLE;
         return vulkan_fail(host, "vkCreateDevice", result);
     }
+    device->can_import_host = import;
     error = vulkan_dispatch_load_device(&device->vk, host, device->device, true);
     if (error != 0)
         return error;
@@ -284,17 +309,23 @@ static int make_device(struct vulkan_device *device, const struct host *host,
     return 0;
 }
 
-static int fill_own_device(struct vulkan_device *device, const struct host *host, const char *name)
+static int fill_own_device(struct vulkan_device *device, const struct host *host, const char *name,
+                           enum ds_vulkan_copy_path path)
 {
     struct families families;
+    struct features features;
     int error = make_instance(device, host);
 
     if (error == 0)
         error = choose_physical(device, host, name);
     if (error != 0)
         return error;
+    device->vk.GetPhysicalDeviceProperties(device->physical, &device->properties);
+    features = read_features(device, false);
+    device->has_buffer_address = features.address;
+    device->has_byte_storage = features.byte_storage;
     families_read(device, &families);
-    if (choose_copy_family(device, &families) != 0) {
+    if (choose_copy_family(device, &families, path) != 0) {
         host_log(host, DS_LOG_ERROR, "%s: no queue family can copy",
                  device->properties.deviceName);
         return -ENOTSUP;
@@ -311,9 +342,18 @@ static void finish_device(struct vulkan_device *device)
     describe_device(device);
     if (!is_power_of_two(device->import_align_bytes))
         device->can_import_host = false;
+    if (device->vk.GetBufferDeviceAddress == NULL)
+        device->has_buffer_address = false;
 }
 
-int vulkan_device_create(struct vulkan_device *device, const struct host *host, const char *name)
+bool vulkan_device_can_scatter(const struct vulkan_device *device)
+{
+    return DS_HAVE_SHADERS && device->has_buffer_address && device->has_byte_storage &&
+           (device->queue_flags & VK_QUEUE_COMPUTE_BIT) != 0;
+}
+
+int vulkan_device_create(struct vulkan_device *device, const struct host *host, const char *name,
+                         enum ds_vulkan_copy_path path)
 {
     int error;
 
@@ -321,7 +361,7 @@ int vulkan_device_create(struct vulkan_device *device, const struct host *host, 
     error = vulkan_dispatch_open_loader(&device->vk, host);
     if (error != 0)
         return error;
-    error = fill_own_device(device, host, name);
+    error = fill_own_device(device, host, name, path);
     if (error != 0) {
         vulkan_device_destroy(device);
         return error;
@@ -334,13 +374,14 @@ int vulkan_device_borrow(struct vulkan_device *device, const struct host *host,
                          const struct ds_vulkan_backend_config *config)
 {
     struct families families;
-    bool timeline = false;
     int error;
 
     *device = (struct vulkan_device){
         .vk = {.GetInstanceProcAddr = config->get_instance_proc_addr,
                .GetDeviceProcAddr = config->get_device_proc_addr},
         .can_import_host = config->has_external_memory_host,
+        .has_buffer_address = config->has_buffer_device_address,
+        .has_byte_storage = config->has_8bit_storage,
         .queue_family = config->queue_family,
         .instance = config->instance,
         .physical = config->physical_device,
@@ -364,8 +405,7 @@ int vulkan_device_borrow(struct vulkan_device *device, const struct host *host,
                  device->queue_family, device->queue_flags);
         return -EINVAL;
     }
-    read_features(device, &timeline, NULL);
-    if (!timeline) {
+    if (!read_features(device, true).timeline) {
         host_log(host, DS_LOG_ERROR, "the device lacks the timelineSemaphore feature");
         return -ENOTSUP;
     }

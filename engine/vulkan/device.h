@@ -10,7 +10,8 @@ struct vulkan_device {
     struct vulkan_dispatch vk;
     bool own;
     bool can_import_host;    /* VK_EXT_external_memory_host is enabled */
-    bool has_buffer_address; /* bufferDeviceAddress is enabled (own devices only) */
+    bool has_buffer_address; /* bufferDeviceAddress is enabled */
+    bool has_byte_storage;   /* storageBuffer8BitAccess is enabled */
     bool unified_memory;
     uint32_t queue_family;
     uint32_t app_queue_family;
@@ -27,13 +28,18 @@ struct vulkan_device {
 };
 
 /* vulkan_device_create makes an instance and a device. `name` as ds_vulkan_backend_config's
- * device_name. 0, -ENODEV, -ENOTSUP, -ENOMEM or -EIO, with nothing left behind. */
-int vulkan_device_create(struct vulkan_device *device, const struct host *host, const char *name);
+ * device_name; `path` has a say in which queue family copies. 0, -ENODEV, -ENOTSUP, -ENOMEM or
+ * -EIO, with nothing left behind. */
+int vulkan_device_create(struct vulkan_device *device, const struct host *host, const char *name,
+                         enum ds_vulkan_copy_path path);
 
 /* vulkan_device_borrow takes the host's objects, all of which are given. 0, -EINVAL: the family
  * does not exist or cannot copy; -ENOTSUP: no timeline semaphores. */
 int vulkan_device_borrow(struct vulkan_device *device, const struct host *host,
                          const struct ds_vulkan_backend_config *config);
+
+/* vulkan_device_can_scatter: shaders may copy bytes between addresses on the device's queue. */
+bool vulkan_device_can_scatter(const struct vulkan_device *device);
 
 /* vulkan_device_destroy destroys what vulkan_device_create made, and nothing that was lent. */
 void vulkan_device_destroy(struct vulkan_device *device);

@@ -164,5 +164,7 @@ int vulkan_dispatch_load_device(struct vulkan_dispatch *vk, const struct host *h
     vk->GetMemoryHostPointerPropertiesEXT =
         (PFN_vkGetMemoryHostPointerPropertiesEXT)vk->GetDeviceProcAddr(
             device, "vkGetMemoryHostPointerPropertiesEXT");
+    vk->GetBufferDeviceAddress = (PFN_vkGetBufferDeviceAddress)device_function(
+        vk, device, "vkGetBufferDeviceAddress", "vkGetBufferDeviceAddressKHR");
     return 0;
 }

@@ -54,6 +54,15 @@
     X(CmdCopyBuffer)                                                                               \
     X(CmdCopyBufferToImage)                                                                        \
     X(CmdPipelineBarrier)                                                                          \
+    X(CmdBindPipeline)                                                                             \
+    X(CmdPushConstants)                                                                            \
+    X(CmdDispatch)                                                                                 \
+    X(CreateShaderModule)                                                                          \
+    X(DestroyShaderModule)                                                                         \
+    X(CreatePipelineLayout)                                                                        \
+    X(DestroyPipelineLayout)                                                                       \
+    X(CreateComputePipelines)                                                                      \
+    X(DestroyPipeline)                                                                             \
     X(CreateSemaphore)                                                                             \
     X(DestroySemaphore)
 
@@ -76,6 +85,7 @@ struct vulkan_dispatch {
     VULKAN_DEVICE_KHR(VULKAN_POINTER_)
 #undef VULKAN_POINTER_
     PFN_vkGetMemoryHostPointerPropertiesEXT GetMemoryHostPointerPropertiesEXT; /* or NULL */
+    PFN_vkGetBufferDeviceAddress GetBufferDeviceAddress;                       /* or NULL */
 };
 
 /* vulkan_dispatch_open_loader opens libvulkan.so.1 and loads the global functions. 0, -ENODEV:

@@ -1,18 +1,11 @@
 /* Staging memory: VK_EXT_external_memory_host import, or a mapped allocation. */
 #include "engine/vulkan/memory.h"
 
+#include "engine/vulkan/buffer.h"
+
 #include <errno.h>
 
 #define IMPORT_HANDLE VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT
-
-static VkBufferUsageFlags staging_usage(const struct vulkan_device *device)
-{
-    VkBufferUsageFlags usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
-
-    if (device->has_buffer_address)
-        usage |= VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
-    return usage;
-}
 
 static int make_buffer(struct vulkan_staging *gpu, const struct vulkan_device *device,
                        const struct host *host, const void *next)
@@ -21,7 +14,7 @@ static int make_buffer(struct vulkan_staging *gpu, const struct vulkan_device *d
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
         .pNext = next,
         .size = gpu->bytes,
-        .usage = staging_usage(device),
+        .usage = vulkan_buffer_usage(device),
         .sharingMode = VK_SHARING_MODE_EXCLUSIVE,
     };
     VkResult result = device->vk.CreateBuffer(device->device, &info, NULL, &gpu->buffer);
@@ -116,7 +109,7 @@ static bool buffer_importable(const struct vulkan_device *device)
 {
     VkPhysicalDeviceExternalBufferInfo info = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_BUFFER_INFO,
-        .usage = staging_usage(device),
+        .usage = vulkan_buffer_usage(device),
         .handleType = IMPORT_HANDLE,
     };
     VkExternalBufferProperties properties = {
@@ -275,6 +268,8 @@ int vulkan_staging_open(struct vulkan_staging *gpu, const struct vulkan_device *
     if (error != 0)
         return error;
     staging->gpu_buffer = ds_vulkan_buffer(gpu->buffer);
+    gpu->address = vulkan_buffer_address(device, gpu->buffer);
+    DS_ASSERT(gpu->address % 16 == 0);
     return 0;
 }
 

@@ -13,6 +13,7 @@ struct vulkan_staging {
     VkDeviceMemory memory;
     const uint8_t *base; /* host address of the buffer's first byte, <= staging.memory */
     uint64_t bytes;      /* of the buffer */
+    VkDeviceAddress address; /* of base; 0 without bufferDeviceAddress */
     bool imported;
 };
 

@@ -29,6 +29,21 @@ enum ds_vulkan_staging {
     DS_VULKAN_STAGING_IMPORT = 2,   /* our pages, through VK_EXT_external_memory_host */
 };
 
+/* How bytes get from staging to buffers. A copy command costs a GPU some microseconds for each
+ * region, however small; a shader copies thousands of regions at once, but needs their addresses:
+ * see ds_request.gpu_address. */
+enum ds_vulkan_copy_path {
+    /* Both: regions of at most scatter_max_bytes whose address is known by shader, the others by
+     * command. Where scatter_max_bytes is 0: measured when an engine starts, in at most 20 ms, for
+     * an own device that is no software; else a rule by the type of the device. */
+    DS_VULKAN_PATH_AUTO = 0,
+    DS_VULKAN_PATH_COPY = 1,    /* vkCmdCopyBuffer only */
+    DS_VULKAN_PATH_SCATTER = 2, /* by shader whatever has an address, or fail with -ENOTSUP */
+    /* As AUTO, but measured on lent queues and software devices too. The measurement submits to
+     * `queue` on the thread that creates the engine, with lock_queue held. */
+    DS_VULKAN_PATH_MEASURE = 3,
+};
+
 struct ds_vulkan_backend_config {
     uint32_t struct_size;
 
@@ -67,6 +82,15 @@ struct ds_vulkan_backend_config {
     void *log_ctx;
 
     const void *next; /* reserved, NULL */
+
+    enum ds_vulkan_copy_path copy_path;
+    /* Largest region that goes by shader, bytes: what an earlier ds_vulkan_info told. 0 = by
+     * copy_path. */
+    uint32_t scatter_max_bytes;
+    /* Borrowed device: these features were enabled at its creation. Shaders copy only where both
+     * were, and where queue_family has COMPUTE. */
+    bool has_buffer_device_address; /* bufferDeviceAddress */
+    bool has_8bit_storage;          /* storageBuffer8BitAccess */
 };
 
 #ifndef __cplusplus
@@ -80,7 +104,7 @@ struct ds_vulkan_backend_config {
  *   -EINVAL   a field is out of range, some but not all borrowed objects are given, LOCKED without
  *             both callbacks, or the family cannot copy
  *   -ENODEV   own device: no Vulkan loader (libvulkan.so.1), no driver, or no device that matches
- *   -ENOTSUP  the device lacks timeline semaphores, or STAGING_IMPORT lacks its extension
+ *   -ENOTSUP  the device lacks timeline semaphores, or what STAGING_IMPORT or PATH_SCATTER need
  *   -ENOMEM   host or device memory
  *   -EIO      another Vulkan call failed; its name and VkResult are logged
  * Thread-safety: any thread. */
@@ -110,6 +134,10 @@ struct ds_vulkan_info {
     PFN_vkGetInstanceProcAddr get_instance_proc_addr;
     VkPhysicalDeviceType device_type;
     const char *device_name; /* lives as long as the back end */
+    bool can_scatter;        /* ds_request.gpu_address is used */
+    /* Largest region with an address that goes by shader: UINT32_MAX for all of them, 0 for none.
+     * Where it is measured, 0 until an engine has started. */
+    uint32_t scatter_max_bytes;
 };
 
 /* ds_vulkan_backend_get_info fills *info up to info->struct_size. -EINVAL: struct_size is 0. */
@@ -126,6 +154,12 @@ DS_API void ds_vulkan_queue_unlock(struct ds_vulkan_backend *backend);
  * queue_family among their families (VK_SHARING_MODE_CONCURRENT, or exclusively owned by it). A
  * submission ends with a barrier that makes its writes visible to all later commands of the queue;
  * another queue waits for a signal entry. */
+/* ds_vulkan_buffer_address asks the device for the address of a buffer that was made with
+ * VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT on memory with VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT,
+ * for ds_request.gpu_address. Ask once and keep it. 0: the back end has no use for it. The buffer
+ * may then be written by a compute shader, on queue_family. Thread-safety: any thread. */
+DS_API uint64_t ds_vulkan_buffer_address(const struct ds_vulkan_backend *backend, VkBuffer buffer);
+
 static inline uint64_t ds_vulkan_buffer(VkBuffer buffer)
 {
     return (uint64_t)buffer;
