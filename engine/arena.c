@@ -3,6 +3,10 @@
 
 #include <errno.h>
 
+/* `next` of a run that is not free. */
+#define RUN_OUT  (ARENA_NONE - 1)
+#define RUN_KEPT (ARENA_NONE - 2)
+
 struct arena_class {
     uint32_t octave, sub;
 };
@@ -72,6 +76,7 @@ static void run_mark_used(struct arena *arena, uint32_t unit, uint32_t units)
 {
     arena->runs[unit].units = units;
     arena->runs[unit].is_free = 0;
+    arena->runs[unit].next = RUN_OUT;
     arena->runs[unit + units - 1].units = units;
     arena->runs[unit + units - 1].is_free = 0;
 }
@@ -128,13 +133,11 @@ void arena_close(struct arena *arena, const struct host *host)
     arena->runs = NULL;
 }
 
-uint32_t arena_take(struct arena *arena, uint32_t units)
+/* Takes a run off the free ones, or returns ARENA_NONE. */
+static uint32_t run_take(struct arena *arena, uint32_t units)
 {
     uint32_t unit, rest;
 
-    DS_ASSERT(units >= 1);
-    if (units > arena->units_n - arena->used_n)
-        return ARENA_NONE;
     unit = class_search(arena, class_covering(units));
     if (unit == ARENA_NONE)
         unit = class_walk(arena, units);
@@ -145,19 +148,15 @@ uint32_t arena_take(struct arena *arena, uint32_t units)
     if (rest > 0)
         run_insert(arena, unit + units, rest);
     run_mark_used(arena, unit, units);
-    arena->used_n += units;
     return unit;
 }
 
-void arena_give(struct arena *arena, uint32_t unit)
+/* Merges a run with its free neighbours. */
+static void run_give(struct arena *arena, uint32_t unit)
 {
-    uint32_t units, next;
+    uint32_t units = arena->runs[unit].units;
+    uint32_t next = unit + units;
 
-    DS_ASSERT(unit < arena->units_n && !arena->runs[unit].is_free);
-    units = arena->runs[unit].units;
-    DS_ASSERT(units >= 1 && units <= arena->used_n);
-    arena->used_n -= units;
-    next = unit + units;
     if (next < arena->units_n && arena->runs[next].is_free) {
         units += arena->runs[next].units;
         run_remove(arena, next);
@@ -170,6 +169,63 @@ void arena_give(struct arena *arena, uint32_t unit)
         units += before;
     }
     run_insert(arena, unit, units);
+}
+
+static void kept_merge(struct arena *arena)
+{
+    for (uint32_t i = 0; i < ARENA_KEPT_UNITS; i++) {
+        struct arena_kept *kept = &arena->kept[i];
+
+        for (; kept->head != kept->tail; kept->head++)
+            run_give(arena, kept->units[kept->head % ARENA_KEPT_RUNS]);
+    }
+    arena->kept_n = 0;
+}
+
+uint32_t arena_take(struct arena *arena, uint32_t units)
+{
+    struct arena_kept *kept;
+    uint32_t unit;
+
+    DS_ASSERT(units >= 1);
+    kept = units <= ARENA_KEPT_UNITS ? &arena->kept[units - 1] : NULL;
+    if (kept != NULL && kept->head != kept->tail) {
+        unit = kept->units[kept->head++ % ARENA_KEPT_RUNS];
+        arena->runs[unit].next = RUN_OUT;
+        arena->kept_n -= units;
+        arena->used_n += units;
+        return unit;
+    }
+    if (units > arena->units_n - arena->used_n)
+        return ARENA_NONE;
+    unit = run_take(arena, units);
+    if (unit == ARENA_NONE && arena->kept_n > 0) {
+        kept_merge(arena);
+        unit = run_take(arena, units);
+    }
+    if (unit != ARENA_NONE)
+        arena->used_n += units;
+    return unit;
+}
+
+void arena_give(struct arena *arena, uint32_t unit)
+{
+    struct arena_kept *kept;
+    uint32_t units;
+
+    DS_ASSERT(unit < arena->units_n && !arena->runs[unit].is_free &&
+              arena->runs[unit].next == RUN_OUT);
+    units = arena->runs[unit].units;
+    DS_ASSERT(units >= 1 && units <= arena->used_n);
+    arena->used_n -= units;
+    kept = units <= ARENA_KEPT_UNITS ? &arena->kept[units - 1] : NULL;
+    if (kept == NULL || kept->tail - kept->head == ARENA_KEPT_RUNS) {
+        run_give(arena, unit);
+        return;
+    }
+    arena->runs[unit].next = RUN_KEPT;
+    kept->units[kept->tail++ % ARENA_KEPT_RUNS] = unit;
+    arena->kept_n += units;
 }
 
 void arena_check(const struct arena *arena)
@@ -188,5 +244,5 @@ void arena_check(const struct arena *arena)
         used += run->is_free ? 0 : run->units;
         unit += run->units;
     }
-    DS_ASSERT(unit == arena->units_n && used == arena->used_n);
+    DS_ASSERT(unit == arena->units_n && used == arena->used_n + arena->kept_n);
 }

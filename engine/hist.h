@@ -36,4 +36,54 @@ static inline void hist_record(struct ds_histogram *hist, uint64_t value)
     hist_record_n(hist, value, 1);
 }
 
+/* Equal values in a row, recorded together: what passes a stage in one turn has mostly entered it
+ * in one turn. */
+struct hist_run {
+    uint64_t value;
+    uint32_t n;
+};
+
+static inline void hist_run_end(struct ds_histogram *hist, struct hist_run *run)
+{
+    if (run->n > 0)
+        hist_record_n(hist, run->value, run->n);
+    run->n = 0;
+}
+
+static inline void hist_run_add(struct ds_histogram *hist, struct hist_run *run, uint64_t value)
+{
+    if (UNLIKELY(value != run->value)) {
+        hist_run_end(hist, run);
+        run->value = value;
+    }
+    run->n++;
+}
+
+/* What a stage has to account for and has not yet: it does so before it hands anything on, so that
+ * nobody finds an item beyond a stage that has not counted it. */
+struct tally {
+    struct hist_run latency_ns;
+    uint32_t items;
+    uint64_t bytes;
+};
+
+static inline void tally_add(struct stage_stats *stats, struct tally *tally, uint64_t latency_ns,
+                             uint64_t bytes)
+{
+    hist_run_add(&stats->latency_ns, &tally->latency_ns, latency_ns);
+    tally->items++;
+    tally->bytes += bytes;
+}
+
+static inline void tally_end(struct stage_stats *stats, struct tally *tally)
+{
+    if (tally->items == 0)
+        return;
+    hist_run_end(&stats->latency_ns, &tally->latency_ns);
+    STAT_ADD(stats->counters.items, tally->items);
+    STAT_ADD(stats->counters.bytes, tally->bytes);
+    tally->items = 0;
+    tally->bytes = 0;
+}
+
 #endif

@@ -121,10 +121,10 @@ int ds_queue_enqueue_event(struct ds_queue *queue, int eventfd)
 static bool slot_cancel(struct request *slot, uint64_t mask, uint64_t value)
 {
     /* acquire: pairs with the release in request_life_begin, so that the tag is this life's */
-    uint64_t life = __atomic_load_n(&slot->life, __ATOMIC_ACQUIRE);
+    uint32_t life = __atomic_load_n(&slot->life, __ATOMIC_ACQUIRE);
     uint64_t tag = __atomic_load_n(&slot->cancel_tag, __ATOMIC_RELAXED);
 
-    return (life & 0xff) == LIFE_LIVE && (tag & mask) == value &&
+    return (life & (LIFE_LIVE | LIFE_CANCELLED)) == LIFE_LIVE && (tag & mask) == value &&
            __atomic_compare_exchange_n(&slot->life, &life, life | LIFE_CANCELLED, false,
                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
@@ -133,6 +133,10 @@ uint32_t ds_queue_cancel(struct ds_queue *queue, uint64_t mask, uint64_t value)
 {
     uint32_t n = 0;
 
+    /* Before the marks: whoever begins a request after this call sees both, by the release of
+     * ds_queue_submit. */
+    if (queue->port.cancels != NULL)
+        atomic_store_explicit(queue->port.cancels, true, memory_order_relaxed);
     for (uint32_t i = 0; i < queue->capacity; i++)
         n += slot_cancel(&queue->slots[i], mask, value) ? 1 : 0;
     return n;

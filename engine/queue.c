@@ -116,9 +116,8 @@ static void slot_fill(struct request *slot, const struct ds_request *request, ui
     slot->source = request->source;
     slot->name = request->name;
     slot->image = NULL;
+    slot->special = request->source != NULL;
     __atomic_store_n(&slot->cancel_tag, request->cancel_tag, __ATOMIC_RELAXED);
-    if (slot->file != NULL)
-        atomic_fetch_add_explicit(&slot->file->accepted, 1, memory_order_relaxed);
 }
 
 /* Half of the capacity waits: submit by ourselves. */
@@ -170,6 +169,7 @@ static void slot_add_image(struct request *slot, const struct image_target *targ
     struct ds_queue *queue = slot->queue;
 
     slot->image = &queue->images[slot - queue->slots];
+    slot->special = 1;
     *slot->image = *target;
     atomic_fetch_add_explicit(&target->image->accepted, 1, memory_order_relaxed);
 }
@@ -194,7 +194,10 @@ static int enqueue(struct ds_queue *queue, const struct ds_request *request,
         return -EAGAIN;
     slot_fill(slot, request, fd_direct, now_ns);
     slot->wait_semaphore = wait != NULL ? wait->semaphore : 0;
-    slot->wait_value = wait != NULL ? wait->value : 0;
+    if (UNLIKELY(wait != NULL)) {
+        slot->wait_value = wait->value;
+        slot->special = 1;
+    }
     if (request->image_target != NULL)
         slot_add_image(slot, &target);
     request_life_begin(slot);
@@ -202,23 +205,51 @@ static int enqueue(struct ds_queue *queue, const struct ds_request *request,
     return 0;
 }
 
+/* n requests of the file were enqueued. After the pushes, but before the call returns, and with it
+ * before the file may be closed. */
+static void file_accept(struct ds_file *file, uint32_t n)
+{
+    if (file != NULL && n > 0)
+        atomic_fetch_add_explicit(&file->accepted, n, memory_order_relaxed);
+}
+
+static int enqueue_one(struct ds_queue *queue, const struct ds_request *request, uint64_t now_ns)
+{
+    int rc = enqueue(queue, request, NULL, now_ns);
+
+    if (rc == 0)
+        file_accept(request->file, 1);
+    return rc;
+}
+
 int ds_queue_enqueue(struct ds_queue *queue, const struct ds_request *request)
 {
-    return enqueue(queue, request, NULL, clock_now_ns());
+    return enqueue_one(queue, request, clock_now_ns());
 }
 
 static int enqueue_batch(struct ds_queue *queue, const struct ds_request *requests, uint32_t n,
                          const struct ds_wait *wait)
 {
     uint64_t now_ns = clock_now_ns();
+    struct ds_file *file = NULL;
     int accepted = 0, rc = 0;
+    uint32_t run = 0; /* requests of `file` in a row */
 
     while ((uint32_t)accepted < n && accepted < INT32_MAX) {
-        rc = enqueue(queue, &requests[accepted], wait, now_ns);
+        const struct ds_request *request = &requests[accepted];
+
+        rc = enqueue(queue, request, wait, now_ns);
         if (rc != 0)
             break;
+        if (request->file != file) {
+            file_accept(file, run);
+            file = request->file;
+            run = 0;
+        }
+        run++;
         accepted++;
     }
+    file_accept(file, run);
     return accepted > 0 ? accepted : rc;
 }
 
@@ -283,7 +314,7 @@ int ds_queue_enqueue_wait(struct ds_queue *queue, const struct ds_request *reque
                           uint64_t timeout_ns)
 {
     uint64_t now_ns = clock_now_ns(), deadline_ns;
-    int rc = enqueue(queue, request, NULL, now_ns);
+    int rc = enqueue_one(queue, request, now_ns);
 
     if (rc != -EAGAIN)
         return rc;
@@ -293,7 +324,7 @@ int ds_queue_enqueue_wait(struct ds_queue *queue, const struct ds_request *reque
     while (rc == -EAGAIN && now_ns < deadline_ns) {
         wait_for_slot(queue, deadline_ns == UINT64_MAX ? EVENT_FOREVER : deadline_ns - now_ns);
         now_ns = clock_now_ns();
-        rc = enqueue(queue, request, NULL, now_ns);
+        rc = enqueue_one(queue, request, now_ns);
     }
     return rc == -EAGAIN ? -ETIMEDOUT : rc;
 }

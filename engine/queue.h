@@ -27,6 +27,7 @@ struct queue_port {
     const struct host *host;
     struct event *submit_event;   /* of the worker that runs the submit stage */
     _Atomic uint64_t *ready;      /* bit i: queue i has something for the submit stage */
+    _Atomic bool *cancels;        /* set by the first cancellation; or NULL */
     bool gpu_allowed;             /* GPU buffers may be named */
     bool signals_by_host;         /* there is a GPU whose semaphores the host can signal */
     bool memory_checked;          /* a request must name memory (not so for the nil copy) */

@@ -4,6 +4,8 @@
 
 #include "engine/base.h"
 
+#include <stddef.h>
+
 struct ds_file;
 struct ds_queue;
 struct image_target;
@@ -29,6 +31,7 @@ struct request {
     struct ds_file *file;
     struct ds_queue *queue;
 
+    /* The second line: progress. */
     uint64_t enqueued_ns;
     uint32_t next;       /* index of a slot, in the list of free ones or of pushed ones */
     int32_t fd;          /* used when file is NULL */
@@ -37,7 +40,6 @@ struct request {
     uint8_t fd_direct;   /* fd was opened with O_DIRECT */
     uint8_t status;      /* enum ds_status, of the first failed chunk; complete stage */
     int32_t error;       /* as in struct chunk; complete stage */
-
     uint32_t chunks_total; /* submit stage, before the first chunk is pushed */
     uint32_t chunks_done;  /* complete stage */
     union {
@@ -45,12 +47,16 @@ struct request {
         uint64_t bytes_done;   /* complete stage */
     };
     uint32_t epoch;        /* signals enqueued before it; submit stage */
-    uint32_t align;        /* of its disk transfers; submit stage */
+    uint32_t chunks_copied; /* copy stage; unused when there is one chunk */
+    uint32_t sequence;     /* in its queue, in the order of the enqueues; submit stage */
+    uint32_t notice_epoch; /* as epoch, for the notifications by the complete stage */
+    uint32_t life;         /* see request_life_begin */
+    uint8_t align_shift;   /* log2 of the alignment of its disk transfers; submit stage */
     uint8_t direct;        /* its transfers use O_DIRECT; submit stage */
     uint8_t in_place;      /* straight from or to `host`; submit stage */
-    uint32_t chunks_copied; /* copy stage */
+    uint8_t special;       /* has a source, an image or a semaphore to wait for: look below */
 
-    /* The rarely needed. */
+    /* The rarely needed: a plain request's stages do not touch this line, only its producer. */
     union {
         const uint8_t *source;         /* READ: memory instead of a file, or NULL */
         struct ds_status_array *array; /* STATUS; its index is `offset` */
@@ -58,9 +64,6 @@ struct request {
     uint64_t cancel_tag;   /* read by ds_queue_cancel at any time: atomic */
     const char *name;      /* the caller's */
     struct image_target *image; /* READ into an image: the slot's record of it; else NULL */
-    uint64_t life;         /* see request_life_begin */
-    uint32_t sequence;     /* in its queue, in the order of the enqueues; submit stage */
-    uint32_t notice_epoch; /* as epoch, for the notifications by the complete stage */
     uint64_t wait_semaphore; /* VkSemaphore that must reach wait_value before it begins; or 0 */
     uint64_t wait_value;
 } CACHE_ALIGNED;
@@ -85,9 +88,19 @@ static inline void request_set_next(struct request *request, uint32_t next)
 }
 
 _Static_assert(sizeof(struct request) == 3 * CACHE_LINE, "a slot is three cache lines");
+_Static_assert(offsetof(struct request, enqueued_ns) == CACHE_LINE &&
+                   offsetof(struct request, source) == 2 * CACHE_LINE,
+               "what a plain request needs fills two lines");
 
-/* A slot's life: generation << 8 | flags. The generation rises with every use of the slot, so that
- * a cancel that comes too late fails its compare-and-swap and cannot hit the next user. */
+static inline uint32_t request_align(const struct request *request)
+{
+    return 1u << request->align_shift;
+}
+
+/* A slot's life: generation << 2 | flags. The generation rises with every use of the slot, so that
+ * a cancel that comes too late fails its compare-and-swap and cannot hit the next user (but for the
+ * 2^30th after it). */
+#define LIFE_BITS 2
 #define LIFE_LIVE 1u
 #define LIFE_CANCELLED 2u
 
@@ -95,18 +108,18 @@ _Static_assert(sizeof(struct request) == 3 * CACHE_LINE, "a slot is three cache 
  * ds_queue_cancel, which reads the tag. */
 static inline void request_life_begin(struct request *request)
 {
-    uint64_t generation = (__atomic_load_n(&request->life, __ATOMIC_RELAXED) >> 8) + 1;
+    uint32_t generation = (__atomic_load_n(&request->life, __ATOMIC_RELAXED) >> LIFE_BITS) + 1;
 
-    __atomic_store_n(&request->life, generation << 8 | LIFE_LIVE, __ATOMIC_RELEASE);
+    __atomic_store_n(&request->life, generation << LIFE_BITS | LIFE_LIVE, __ATOMIC_RELEASE);
 }
 
 /* request_life_end: no cancel hits it from now on. One that comes between the load and the store is
  * overwritten: it was too late. */
 static inline void request_life_end(struct request *request)
 {
-    uint64_t life = __atomic_load_n(&request->life, __ATOMIC_RELAXED);
+    uint32_t life = __atomic_load_n(&request->life, __ATOMIC_RELAXED);
 
-    __atomic_store_n(&request->life, life & ~(uint64_t)0xff, __ATOMIC_RELAXED);
+    __atomic_store_n(&request->life, life & ~(LIFE_LIVE | LIFE_CANCELLED), __ATOMIC_RELAXED);
 }
 
 static inline bool request_is_cancelled(const struct request *request)

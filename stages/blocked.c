@@ -18,7 +18,8 @@ static bool request_may_begin(struct blocked *blocked, struct request *r)
 
 bool blocked_add(struct blocked *blocked, struct request *r)
 {
-    if (r->wait_semaphore == 0 || r->status != DS_STATUS_OK || request_may_begin(blocked, r))
+    if (!r->special || r->wait_semaphore == 0 || r->status != DS_STATUS_OK ||
+        request_may_begin(blocked, r))
         return false;
     r->newer = NULL;
     if (blocked->first == NULL)

@@ -80,6 +80,17 @@ static void queue_completed(struct ds_queue *queue, uint32_t n)
                           memory_order_release);
 }
 
+/* Before anybody can see the results. */
+static void delivery_account(struct complete_stage *stage)
+{
+    tally_end(&stage->stats, &stage->tally);
+    hist_run_end(&stage->latency_ns, &stage->delivery_latency_ns);
+    STAT_ADD(stage->completed, stage->delivery.n);
+    STAT_ADD(stage->bytes, stage->delivery_bytes);
+    STAT_ADD(stage->stats.counters.batches, 1);
+    stage->delivery_bytes = 0;
+}
+
 static void delivery_flush(struct complete_stage *stage)
 {
     struct complete_delivery *delivery = &stage->delivery;
@@ -88,12 +99,12 @@ static void delivery_flush(struct complete_stage *stage)
 
     if (n == 0)
         return;
+    delivery_account(stage);
     if (queue->on_complete != NULL)
         delivery_call(delivery);
     else
         queue_publish_results(queue, delivery->requests, n);
     queue_wake_waiters(queue);
-    STAT_ADD(stage->stats.counters.batches, 1);
     delivery->n = 0;
     queue_completed(queue, n);
 }
@@ -120,9 +131,8 @@ static void request_deliver(struct complete_stage *stage, struct request *r)
         delivery_flush(stage);
         stage->delivery.queue = r->queue;
     }
-    hist_record(&stage->latency_ns, r->enqueued_ns);
-    STAT_ADD(stage->completed, 1);
-    STAT_ADD(stage->bytes, r->bytes_done);
+    hist_run_add(&stage->latency_ns, &stage->delivery_latency_ns, r->enqueued_ns);
+    stage->delivery_bytes += r->bytes_done;
     stage->delivery.requests[stage->delivery.n++] = r;
 }
 
@@ -194,7 +204,7 @@ static void request_end(struct complete_stage *stage, struct request *r, uint64_
 {
     struct ds_queue *queue = r->queue;
     struct ds_file *file = r->file;
-    struct ds_image *image = r->image != NULL ? r->image->image : NULL;
+    struct ds_image *image = r->special && r->image != NULL ? r->image->image : NULL;
 
     request_life_end(r);
     request_stamp(r, now_ns);
@@ -247,10 +257,8 @@ static void notice_arrives(struct complete_stage *stage, struct chunk *chunk, ui
 
 static void chunk_end(struct complete_stage *stage, struct chunk *chunk, uint64_t now_ns)
 {
-    hist_record(&stage->stats.latency_ns,
-                now_ns > chunk->entered_ns ? now_ns - chunk->entered_ns : 0);
-    STAT_ADD(stage->stats.counters.items, 1);
-    STAT_ADD(stage->stats.counters.bytes, chunk->payload_bytes);
+    tally_add(&stage->stats, &stage->tally,
+              now_ns > chunk->entered_ns ? now_ns - chunk->entered_ns : 0, chunk->payload_bytes);
     DS_ASSERT(chunk->state == CHUNK_DONE_COPY);
     if (chunk->kind == CHUNK_NOTICE) {
         notice_arrives(stage, chunk, now_ns);
@@ -329,6 +337,7 @@ static uint32_t complete_work(void *self, uint64_t now_ns)
     if (stage->config.gpu != NULL)
         moved += complete_submitted(stage, now_ns);
     delivery_flush(stage);
+    tally_end(&stage->stats, &stage->tally);
     if (stage->file_ended) {
         stage->file_ended = false;
         event_signal(&stage->files);

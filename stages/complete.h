@@ -6,6 +6,7 @@
 #define STAGES_COMPLETE_H
 
 #include "engine/chunk.h"
+#include "engine/hist.h"
 #include "engine/queue.h"
 #include "engine/worker.h"
 #include "stages/copy.h"
@@ -43,8 +44,11 @@ struct complete_stage {
     bool file_ended;
 
     struct stage_stats stats;
+    struct tally tally;             /* chunks */
     struct ds_histogram latency_ns; /* requests */
     uint64_t completed, failed, bytes;
+    struct hist_run delivery_latency_ns; /* of `delivery`, not in the above yet */
+    uint64_t delivery_bytes;
 };
 
 int complete_open(struct complete_stage *stage, const struct complete_config *config);

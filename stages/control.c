@@ -76,6 +76,7 @@ int ds_queue_create(struct ds_engine *engine, const struct ds_queue_config *call
         .host = &engine->host,
         .submit_event = &engine->submit_worker->event,
         .ready = &engine->submit.ready,
+        .cancels = &engine->cancels,
         .gpu_allowed = engine->copy_kind != DS_COPY_HOST,
         .signals_by_host = engine->gpu_self != NULL,
         .memory_checked = engine->copy_kind != DS_COPY_NIL,
@@ -220,7 +221,7 @@ int ds_engine_get_info(const struct ds_engine *engine, struct ds_engine_info *in
 
 static void counters_read(const struct ds_engine *engine, struct ds_counters *c)
 {
-    c->requests_accepted = STAT_GET(engine->submit.begun);
+    c->requests_accepted = STAT_GET(engine->submit.stats.counters.items);
     c->requests_completed = STAT_GET(engine->complete.completed);
     c->requests_failed = STAT_GET(engine->complete.failed);
     c->bytes_completed = STAT_GET(engine->complete.bytes);

@@ -83,23 +83,24 @@ static void finished_flush(struct copy_stage *stage)
 {
     if (stage->finished_n == 0)
         return;
+    tally_end(&stage->stats, &stage->tally);
     ring_push_n_sp(stage->config.done, (void *const *)stage->finished, stage->finished_n);
     if (stage->config.complete_event != NULL)
         event_signal(stage->config.complete_event);
     stage->finished_n = 0;
 }
 
-static void chunk_account(struct stage_stats *stats, struct chunk *chunk, uint64_t now_ns)
+static void chunk_account(struct stage_stats *stats, struct tally *tally, struct chunk *chunk,
+                          uint64_t now_ns)
 {
-    hist_record(&stats->latency_ns, now_ns > chunk->entered_ns ? now_ns - chunk->entered_ns : 0);
-    STAT_ADD(stats->counters.items, 1);
-    STAT_ADD(stats->counters.bytes, chunk->payload_bytes);
+    tally_add(stats, tally, now_ns > chunk->entered_ns ? now_ns - chunk->entered_ns : 0,
+              chunk->payload_bytes);
     chunk->entered_ns = now_ns;
 }
 
 static void chunk_finish(struct copy_stage *stage, struct chunk *chunk, uint64_t now_ns)
 {
-    chunk_account(&stage->stats, chunk, now_ns);
+    chunk_account(&stage->stats, &stage->tally, chunk, now_ns);
     chunk_advance(chunk, CHUNK_IN_COPY, CHUNK_DONE_COPY);
     stage->finished[stage->finished_n++] = chunk;
     if (stage->finished_n == ARRAY_LENGTH(stage->finished))
@@ -193,7 +194,7 @@ static bool chunk_ordered(const struct chunk *chunk)
 
     if (chunk->kind == CHUNK_DOWNLOAD || chunk->kind == CHUNK_NOTICE)
         return false; /* it comes once more, even when failed, or is no request of the epoch */
-    if (++r->chunks_copied < r->chunks_total)
+    if (r->chunks_total > 1 && ++r->chunks_copied < r->chunks_total)
         return false;
     order_done(&r->queue->order, r->epoch);
     return order_waits(&r->queue->order);
@@ -213,9 +214,11 @@ static void signals_retry(struct copy_stage *stage, uint64_t now_ns)
 static bool chunk_needs_gpu(const struct copy_stage *stage, const struct chunk *chunk)
 {
     /* Failed ones too: with the last chunk of a request, layouts go back to what they shall be. */
-    if (stage->config.kind == COPY_KIND_GPU && chunk->request->image != NULL)
+    if (stage->config.kind != COPY_KIND_GPU)
+        return false;
+    if (chunk->request->special && chunk->request->image != NULL)
         return true;
-    return stage->config.kind == COPY_KIND_GPU && chunk->status == DS_STATUS_OK &&
+    return chunk->status == DS_STATUS_OK &&
            (chunk->kind == CHUNK_READ || chunk->kind == CHUNK_DOWNLOAD) &&
            chunk->request->host == NULL;
 }
@@ -353,6 +356,7 @@ static void batch_pass_on(struct copy_stage *stage, struct copy_batch *batch, ui
 {
     struct chunk **groups[2] = {batch->chunks, batch->signal_chunks};
     uint32_t counts[2] = {batch->chunks_n, batch->signal_chunks_n};
+    struct tally tally = {.items = 0};
 
     for (uint32_t g = 0; g < 2; g++) {
         for (uint32_t i = 0; i < counts[g]; i++) {
@@ -360,10 +364,11 @@ static void batch_pass_on(struct copy_stage *stage, struct copy_batch *batch, ui
 
             if (batch->vk_result != 0)
                 chunk_fail_vk(chunk, batch->vk_result);
-            chunk_account(&stage->submitter_stats, chunk, now_ns);
+            chunk_account(&stage->submitter_stats, &tally, chunk, now_ns);
             chunk->ticket = batch->vk_result == 0 ? batch->ticket : 0;
             chunk_advance(chunk, CHUNK_IN_COPY, CHUNK_DONE_COPY);
         }
+        tally_end(&stage->submitter_stats, &tally);
         ring_push_n_sp(stage->config.submitted, (void *const *)groups[g], counts[g]);
     }
     if (stage->config.complete_event != NULL)

@@ -13,6 +13,7 @@
 
 #include "engine/chunk.h"
 #include "engine/event.h"
+#include "engine/hist.h"
 #include "engine/ring.h"
 #include "engine/staging.h"
 #include "engine/worker.h"
@@ -111,6 +112,7 @@ struct copy_stage {
     uint32_t finished_n;
 
     struct stage_stats stats;
+    struct tally tally;          /* of `finished` */
     struct stage_stats submitter_stats; /* by whoever runs copy_submit */
     _Atomic bool interrupted;    /* ds_vulkan_interrupt */
 };

@@ -18,6 +18,7 @@
 
 struct turn {
     uint64_t now_ns;
+    struct tally tally;
     uint32_t finished_n;
     struct chunk *finished[TURN_REAP_MAX + TURN_POP_MAX];
 };
@@ -109,6 +110,8 @@ static bool settle_bytes(struct read_stage *stage, struct chunk *chunk, uint32_t
 
     DS_ASSERT(bytes <= chunk->io_bytes - begin);
     chunk->io_done = begin + bytes;
+    if (chunk->io_done == chunk->io_bytes && bytes > 0)
+        return true; /* all of it, without a look at the request */
     if (is_covered(chunk))
         return true;
     if (bytes == 0)
@@ -190,15 +193,14 @@ static void waiting_pop(struct read_stage *stage)
 
 static void finish(struct read_stage *stage, struct turn *turn, struct chunk *chunk)
 {
-    struct stage_stats *stats = &stage->stats;
     uint64_t entered_ns = chunk->entered_ns;
 
     chunk_advance(chunk, CHUNK_IN_READ, CHUNK_DONE_READ);
     /* it may have entered after this turn read the clock */
-    hist_record(&stats->latency_ns, turn->now_ns > entered_ns ? turn->now_ns - entered_ns : 0);
+    tally_add(&stage->stats, &turn->tally,
+              turn->now_ns > entered_ns ? turn->now_ns - entered_ns : 0,
+              needs_transfer(chunk) ? chunk->payload_bytes : 0);
     chunk->entered_ns = turn->now_ns;
-    if (needs_transfer(chunk))
-        STAT_ADD(stats->counters.bytes, chunk->payload_bytes);
     turn->finished[turn->finished_n++] = chunk;
 }
 
@@ -227,6 +229,8 @@ static uint32_t accept(struct read_stage *stage, struct turn *turn)
     struct chunk *chunks[TURN_POP_MAX];
     uint32_t room = stage->depth - stage->in_flight - stage->waiting_n;
     uint32_t queued = ring_count(&stage->in);
+    bool cancels = stage->cancels == NULL ||
+                   atomic_load_explicit(stage->cancels, memory_order_relaxed);
     uint32_t n;
 
     DS_ASSERT(room <= stage->depth);
@@ -236,7 +240,7 @@ static uint32_t accept(struct read_stage *stage, struct turn *turn)
     n = ring_pop_n_sc(&stage->in, (void **)chunks, min_u32(room, TURN_POP_MAX));
     for (uint32_t i = 0; i < n; i++) {
         chunk_advance(chunks[i], CHUNK_READY, CHUNK_IN_READ);
-        if (request_is_cancelled(chunks[i]->request))
+        if (cancels && request_is_cancelled(chunks[i]->request))
             chunk_fail(chunks[i], DS_STATUS_CANCELLED, 0);
         if (needs_transfer(chunks[i]))
             waiting_push(stage, chunks[i]);
@@ -271,7 +275,7 @@ static void hand_on(struct read_stage *stage, struct turn *turn)
 {
     if (turn->finished_n == 0)
         return;
-    STAT_ADD(stage->stats.counters.items, turn->finished_n);
+    tally_end(&stage->stats, &turn->tally);
     ring_push_n_sp(stage->out, (void **)turn->finished, turn->finished_n);
     if (stage->copy_event != NULL)
         event_signal(stage->copy_event);
@@ -299,6 +303,7 @@ static uint32_t read_work(void *self, uint64_t now_ns)
     uint32_t moved;
 
     turn.now_ns = now_ns;
+    turn.tally = (struct tally){.items = 0};
     turn.finished_n = 0;
     moved = reap(stage, &turn);
     moved += accept(stage, &turn);

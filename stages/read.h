@@ -93,6 +93,7 @@ struct read_stage {
     struct ring in;             /* submit -> read */
     struct ring *out;           /* this lane -> copy */
     struct event *copy_event;   /* of the worker that runs copy; NULL = the same worker */
+    const _Atomic bool *cancels; /* somebody has ever cancelled; NULL: look at every request */
     struct stage_stats stats;
     uint32_t depth;
     uint32_t in_flight;         /* issued to the back end, not reaped */
@@ -105,7 +106,7 @@ struct read_stage {
 };
 
 /* read_open makes a lane. `in` and `out` hold chunks_max entries. 0 or -errno with nothing left
- * behind. All of *stage is overwritten: copy_event (NULL at first) is set after it. */
+ * behind. All of *stage is overwritten: copy_event and cancels (NULL at first) are set after it. */
 int read_open(struct read_stage *stage, const struct read_backend_ops *backend,
               const struct read_backend_config *config, uint32_t chunks_max, struct ring *out);
 void read_close(struct read_stage *stage, const struct host *host);

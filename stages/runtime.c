@@ -64,6 +64,7 @@ static int open_lane(struct ds_engine *engine, const struct read_backend_ops *op
                    &engine->copy.in[lane]);
     if (rc != 0)
         engine->lanes[lane].backend = NULL; /* not open: see close_lanes */
+    engine->lanes[lane].cancels = &engine->cancels;
     return rc;
 }
 

@@ -40,6 +40,7 @@ struct ds_engine {
     struct worker *lane_workers[DS_READ_LANES_MAX];
     bool copy_is_manual;              /* copy_worker has no thread: ds_vulkan_collect runs it */
     _Atomic bool stepping;            /* MANUAL: some thread runs the stages */
+    _Atomic bool cancels;             /* ds_queue_cancel was ever called */
 
     pthread_mutex_t control;          /* the three tables below; never on the data path */
     uint64_t queues_used;

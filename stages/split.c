@@ -23,12 +23,12 @@ static bool direct_possible(const struct submit_stage *stage, const struct reque
         return false;
     }
     /* Chunks begin at multiples of chunk_bytes. */
-    if (stage->chunk_bytes % offset_align != 0)
+    if ((stage->chunk_bytes & (offset_align - 1)) != 0)
         return false;
     if (address == 0 ? memory_align > 1u << stage->unit_shift
-                     : stage->chunk_bytes % memory_align != 0)
+                     : (stage->chunk_bytes & (memory_align - 1)) != 0)
         return false;
-    return address % memory_align == 0 && offset % offset_align == 0 && bytes % offset_align == 0;
+    return (address & (memory_align - 1)) == 0 && ((offset | bytes) & (offset_align - 1)) == 0;
 }
 
 static uint32_t direct_align(const struct request *r)
@@ -40,13 +40,12 @@ static void shape_read(const struct submit_stage *stage, struct request *r)
 {
     uint64_t address = (uint64_t)(uintptr_t)r->host;
 
-    r->in_place = r->host != NULL;
+    r->in_place = r->host != NULL && stage->copies_data;
     if (direct_possible(stage, r, 0, 0, 0)) {
         r->direct = 1;
-        r->align = direct_align(r);
+        r->align_shift = (uint8_t)__builtin_ctz(direct_align(r));
         r->in_place = r->in_place && direct_possible(stage, r, address, r->offset, r->size);
     }
-    r->in_place = r->in_place && stage->copies_data;
 }
 
 /* Chooses how the disk transfers of a request are shaped: through which descriptor, with which
@@ -55,8 +54,8 @@ static void shape_read(const struct submit_stage *stage, struct request *r)
 static void request_shape(const struct submit_stage *stage, struct request *r)
 {
     r->direct = 0;
-    r->align = 1;
-    if (r->source != NULL) {
+    r->align_shift = 0;
+    if (r->special && r->source != NULL) {
         r->in_place = r->host != NULL;
         return;
     }
@@ -71,7 +70,7 @@ static void request_shape(const struct submit_stage *stage, struct request *r)
 /* Where the window of chunk 0 begins in the file. */
 static uint64_t request_base(const struct request *r)
 {
-    return align_down_u64(r->offset, r->align);
+    return align_down_u64(r->offset, request_align(r));
 }
 
 /* Fills the disk and payload ranges of chunk number `index`: window [base + index * chunk_bytes,
@@ -87,7 +86,7 @@ static void chunk_range(const struct submit_stage *stage, const struct request *
     chunk->file_offset = window;
     chunk->request_offset = first - r->offset;
     chunk->payload_bytes = (uint32_t)(last - first);
-    chunk->io_bytes = (uint32_t)(align_up_u64(last, r->align) - window);
+    chunk->io_bytes = (uint32_t)(align_up_u64(last, request_align(r)) - window);
     DS_ASSERT(chunk->io_bytes <= stage->chunk_bytes);
 }
 
@@ -96,7 +95,7 @@ static struct image_limits image_limits(const struct submit_stage *stage, const 
     return (struct image_limits){
         .offset = r->offset,
         .bytes_max = stage->chunk_bytes - IMAGE_SHIFT_BYTES,
-        .align = r->align,
+        .align = request_align(r),
     };
 }
 
@@ -109,16 +108,18 @@ static void chunk_range_image(const struct submit_stage *stage, const struct req
     bool more = image_chunk_next(r->image, &limits, commit, &begin, &end);
 
     DS_ASSERT(more);
-    chunk->file_offset = align_down_u64(r->offset + begin, r->align);
+    chunk->file_offset = align_down_u64(r->offset + begin, request_align(r));
     chunk->request_offset = begin;
     chunk->payload_bytes = (uint32_t)(end - begin);
-    chunk->io_bytes = (uint32_t)(align_up_u64(r->offset + end, r->align) - chunk->file_offset);
+    chunk->io_bytes =
+        (uint32_t)(align_up_u64(r->offset + end, request_align(r)) - chunk->file_offset);
     DS_ASSERT(chunk->io_bytes <= limits.bytes_max);
 }
 
 static bool staging_take(struct submit_stage *stage, struct chunk *chunk)
 {
-    uint32_t bytes = chunk->io_bytes + (chunk->request->image != NULL ? IMAGE_SHIFT_BYTES : 0);
+    bool image = chunk->request->special && chunk->request->image != NULL;
+    uint32_t bytes = chunk->io_bytes + (image ? IMAGE_SHIFT_BYTES : 0);
     uint32_t units = (bytes + (1u << stage->unit_shift) - 1) >> stage->unit_shift;
     uint32_t unit = arena_take(&stage->arena, units);
 
@@ -132,7 +133,7 @@ static bool staging_take(struct submit_stage *stage, struct chunk *chunk)
 static enum chunk_kind data_kind(const struct request *r)
 {
     if (r->kind == REQUEST_READ)
-        return r->source != NULL ? CHUNK_MEMORY : CHUNK_READ;
+        return r->special && r->source != NULL ? CHUNK_MEMORY : CHUNK_READ;
     return r->host != NULL ? CHUNK_WRITE : CHUNK_DOWNLOAD;
 }
 
@@ -141,6 +142,7 @@ static bool chunk_make(struct submit_stage *stage, struct request *r, uint32_t i
                        uint64_t now_ns)
 {
     uint8_t status = __atomic_load_n(&r->status, __ATOMIC_RELAXED);
+    bool image = r->special && r->image != NULL;
     struct chunk *chunk;
 
     if (stage->free_chunks_n == 0)
@@ -167,7 +169,7 @@ static bool chunk_make(struct submit_stage *stage, struct request *r, uint32_t i
         submit_send(stage, chunk, now_ns);
         return true;
     }
-    if (r->image != NULL)
+    if (image)
         chunk_range_image(stage, r, false, chunk);
     else
         chunk_range(stage, r, index, chunk);
@@ -175,10 +177,10 @@ static bool chunk_make(struct submit_stage *stage, struct request *r, uint32_t i
         chunk->memory = r->host + chunk->request_offset;
     else if (!staging_take(stage, chunk))
         return false;
-    if (r->image != NULL)
+    if (image)
         chunk_range_image(stage, r, true, chunk);
     stage->free_chunks_n--;
-    STAT_ADD(stage->stats.counters.bytes, chunk->payload_bytes);
+    stage->tally.bytes += chunk->payload_bytes;
     if (chunk->ordinary)
         stage->ordinary_bytes += chunk_window_bytes(chunk);
     submit_send(stage, chunk, now_ns);
@@ -237,11 +239,10 @@ static bool notice_make(struct submit_stage *stage, struct request *r, uint64_t 
 
 bool split_next(struct submit_stage *stage, struct request *r, uint32_t index, uint64_t now_ns)
 {
-    if (r->kind == REQUEST_SIGNAL)
-        return signal_make(stage, r, now_ns);
-    if (request_is_notice(r) || r->kind == REQUEST_FLUSH)
-        return notice_make(stage, r, now_ns);
-    return chunk_make(stage, r, index, now_ns);
+    if (LIKELY(r->kind == REQUEST_READ || r->kind == REQUEST_WRITE))
+        return chunk_make(stage, r, index, now_ns);
+    return r->kind == REQUEST_SIGNAL ? signal_make(stage, r, now_ns)
+                                     : notice_make(stage, r, now_ns);
 }
 
 /* Counts the request for its file, unless that is being closed. The order of the two accesses, and
@@ -255,12 +256,17 @@ static bool file_begin(struct ds_file *file)
 /* Chunks that a request of data needs. */
 static uint32_t chunks_needed(const struct submit_stage *stage, const struct request *r)
 {
-    struct image_limits limits = image_limits(stage, r);
     uint64_t span = r->offset + r->size - request_base(r);
-    uint64_t chunks = (span + stage->chunk_bytes - 1) / stage->chunk_bytes;
+    uint64_t chunks;
 
-    if (r->image != NULL)
+    if (r->special && r->image != NULL) {
+        struct image_limits limits = image_limits(stage, r);
+
         return image_chunks_count(r->image, &limits);
+    }
+    if (span <= stage->chunk_bytes)
+        return 1; /* spares the division */
+    chunks = (span + stage->chunk_bytes - 1) / stage->chunk_bytes;
     DS_ASSERT(chunks <= UINT32_MAX);
     return (uint32_t)chunks;
 }
@@ -279,31 +285,34 @@ static void order_begin(struct request *r)
     r->sequence = queue->sequence++;
     r->epoch = queue->epoch;
     r->notice_epoch = queue->notice_epoch;
-    if (!request_is_notice(r) && r->kind != REQUEST_FLUSH)
+    if (LIKELY(r->kind == REQUEST_READ || r->kind == REQUEST_WRITE)) {
         queue->notice_requests++;
-    if (!request_is_notice(r) && r->kind != REQUEST_SIGNAL)
         queue->epoch_requests++;
+    } else if (r->kind == REQUEST_SIGNAL) {
+        queue->notice_requests++;
+    } else if (r->kind == REQUEST_FLUSH) {
+        queue->epoch_requests++;
+    }
 }
 
 void split_begin(struct submit_stage *stage, struct request *r, uint64_t now_ns)
 {
     struct ds_queue *queue = r->queue;
 
-    hist_record(&stage->stats.latency_ns,
-                now_ns > r->enqueued_ns ? now_ns - r->enqueued_ns : 0);
+    tally_add(&stage->stats, &stage->tally,
+              now_ns > r->enqueued_ns ? now_ns - r->enqueued_ns : 0, 0);
     order_begin(r);
     r->bytes_done = 0; /* the intake used its place */
     if (r->file != NULL && !file_begin(r->file))
         r->status = DS_STATUS_FILE_CLOSED;
-    if (r->image != NULL && !image_request_begin(r->image->image) && r->status == DS_STATUS_OK)
+    if (r->special && r->image != NULL && !image_request_begin(r->image->image) &&
+        r->status == DS_STATUS_OK)
         r->status = DS_STATUS_CANCELLED;
     r->chunks_total = 1;
     if (r->status == DS_STATUS_OK && (r->kind == REQUEST_READ || r->kind == REQUEST_WRITE)) {
         request_shape(stage, r);
         r->chunks_total = chunks_needed(stage, r);
     }
-    STAT_ADD(stage->begun, 1);
-    STAT_ADD(stage->stats.counters.items, 1);
     atomic_store_explicit(&queue->begun,
                           atomic_load_explicit(&queue->begun, memory_order_relaxed) + 1,
                           memory_order_relaxed);

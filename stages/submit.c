@@ -82,6 +82,7 @@ static void lane_flush(struct submit_stage *stage, struct submit_lane *lane)
 {
     if (lane->burst_n == 0)
         return;
+    tally_end(&stage->stats, &stage->tally);
     ring_push_n_sp(lane->out, (void *const *)lane->burst, lane->burst_n);
     if (lane->event != NULL)
         event_signal(lane->event);
@@ -147,14 +148,19 @@ static struct request *queue_next(struct submit_stage *stage, uint32_t index)
 /* The next request out of the queues in `set`, or NULL. */
 static struct request *request_next(struct submit_stage *stage, uint64_t set)
 {
-    while ((stage->pending & set) != 0) {
-        uint32_t index = schedule_pick(&stage->schedule, stage->pending & set);
+    uint64_t pending;
+
+    while ((pending = stage->pending & set) != 0) {
+        bool alone = (pending & (pending - 1)) == 0; /* no choice, and nobody to share with */
+        uint32_t index = alone ? (uint32_t)__builtin_ctzll(pending)
+                               : schedule_pick(&stage->schedule, pending);
         struct request *r = queue_next(stage, index);
 
-        if (r != NULL) {
+        if (r == NULL)
+            continue;
+        if (!alone)
             schedule_charge(&stage->schedule, (enum ds_priority)r->queue->priority, r->size);
-            return r;
-        }
+        return r;
     }
     return NULL;
 }

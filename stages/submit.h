@@ -8,6 +8,7 @@
 
 #include "engine/arena.h"
 #include "engine/chunk.h"
+#include "engine/hist.h"
 #include "engine/queue.h"
 #include "engine/staging.h"
 #include "engine/worker.h"
@@ -69,8 +70,8 @@ struct submit_stage {
     struct blocked blocked;
     uint64_t ordinary_bytes;      /* in flight, of requests that are not REALTIME */
 
-    struct stage_stats stats;
-    uint64_t begun;               /* requests, for ds_counters */
+    struct stage_stats stats;     /* items: entries begun */
+    struct tally tally;
     uint64_t arena_used_bytes, arena_high_water_bytes, chunks_in_flight;
 };
 

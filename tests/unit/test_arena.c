@@ -115,13 +115,15 @@ Test(arena, takes_and_gives_like_a_bitmap)
 Test(arena, every_size_fits_a_whole_arena_of_every_size)
 {
     for (uint32_t units = 1; units <= 300; units++) {
-        struct arena arena;
+        struct arena used;
 
-        cr_assert_eq(arena_open(&arena, &host, units), 0);
+        cr_assert_eq(arena_open(&used, &host, units), 0);
         for (uint32_t want = 1; want <= units; want++) {
-            uint32_t first = arena_take(&arena, want);
-            uint32_t second;
+            struct arena arena;
+            uint32_t first, second;
 
+            cr_assert_eq(arena_open(&arena, &host, units), 0);
+            first = arena_take(&arena, want);
             cr_assert_eq(first, 0, "%u of %u", want, units);
             second = want < units ? arena_take(&arena, units - want) : ARENA_NONE;
             cr_assert(want == units || second == want, "the rest of %u after %u", units, want);
@@ -129,9 +131,15 @@ Test(arena, every_size_fits_a_whole_arena_of_every_size)
             if (second != ARENA_NONE)
                 arena_give(&arena, second);
             arena_check(&arena);
+            arena_close(&arena, &host);
+
+            first = arena_take(&used, want);
+            cr_assert_neq(first, ARENA_NONE, "%u of %u after smaller ones", want, units);
+            arena_give(&used, first);
+            arena_check(&used);
         }
-        cr_assert_eq(arena_take(&arena, units + 1), ARENA_NONE);
-        arena_close(&arena, &host);
+        cr_assert_eq(arena_take(&used, units + 1), ARENA_NONE);
+        arena_close(&used, &host);
     }
 }
 
@@ -216,6 +224,51 @@ Test(arena, looks_behind_the_head_of_its_own_class)
     arena_give(&arena, 17);
     arena_give(&arena, 34);
     arena_check(&arena);
+    arena_close(&arena, &host);
+}
+
+/* What a steady flow of small requests does: neighbours stay neighbours, in the order in which they
+ * came back, and nothing is searched, split or merged. */
+Test(arena, small_runs_come_out_again_in_the_order_of_their_return)
+{
+    struct arena arena;
+    uint32_t octaves;
+
+    cr_assert_eq(arena_open(&arena, &host, 64), 0);
+    for (uint32_t i = 0; i < 8; i++)
+        cr_assert_eq(arena_take(&arena, 2), 2 * i);
+    for (uint32_t i = 0; i < 8; i++)
+        arena_give(&arena, 2 * i);
+    cr_assert_eq(arena.used_n, 0);
+    octaves = arena.octaves;
+    for (uint32_t i = 0; i < 8; i++)
+        cr_assert_eq(arena_take(&arena, 2), 2 * i);
+    cr_assert_eq(arena.octaves, octaves, "the free runs were not touched");
+    cr_assert_eq(arena_take(&arena, 1), 16, "another size comes off the free runs");
+    for (uint32_t i = 0; i < 8; i++)
+        arena_give(&arena, 2 * i);
+    arena_give(&arena, 16);
+    arena_check(&arena);
+    cr_assert_eq(arena_take(&arena, 64), 0, "what waits is merged when it is needed");
+    arena_give(&arena, 0);
+    arena_close(&arena, &host);
+}
+
+/* More of one size than are kept. */
+Test(arena, keeps_no_more_than_it_has_room_for)
+{
+    static uint32_t units[ARENA_KEPT_RUNS + 10];
+    struct arena arena;
+
+    cr_assert_eq(arena_open(&arena, &host, ARENA_KEPT_RUNS + 10), 0);
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < ARRAY_LENGTH(units); i++)
+            units[i] = arena_take(&arena, 1);
+        cr_assert_eq(arena_take(&arena, 1), ARENA_NONE);
+        for (uint32_t i = 0; i < ARRAY_LENGTH(units); i++)
+            arena_give(&arena, units[i]);
+        arena_check(&arena);
+    }
     arena_close(&arena, &host);
 }
 
