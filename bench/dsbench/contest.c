@@ -191,9 +191,7 @@ struct report contest_report(struct contest *c)
 
     for (uint32_t i = 0; i < c->rivals_n; i++)
         c->reports[i] = rival_finish(&c->rivals[i]);
-    report.requests_per_s = median_take(c->engine.requests_per_s, c->engine.n);
-    report.bytes_per_s = median_take(c->engine.bytes_per_s, c->engine.n);
-    report.cpu_us_per_request = median_take(c->engine.cpu_us_per_request, c->engine.n);
+    report_rates_median(&report, &c->engine);
     report.peers = c->reports;
     report.peers_n = c->rivals_n;
     return report;

@@ -12,6 +12,7 @@ int main(int argc, char **argv)
         [COMMAND_RUN] = command_run,
         [COMMAND_COMPARE] = command_compare,
         [COMMAND_MARKS] = command_marks,
+        [COMMAND_SWEEP] = command_sweep,
     };
     struct options options;
     int status = options_parse(argc, argv, &options);

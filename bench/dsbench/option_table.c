@@ -6,13 +6,14 @@
 #define RUN     (1u << COMMAND_RUN)
 #define COMPARE (1u << COMMAND_COMPARE)
 #define MARKS   (1u << COMMAND_MARKS)
-#define CHOSEN  (DEMO | RUN | COMPARE) /* the workload is told by options */
-#define STREAM  (CHOSEN | MARKS)       /* what starts an engine */
+#define SWEEP   (1u << COMMAND_SWEEP)
+#define CHOSEN  (DEMO | RUN | COMPARE)         /* the workload is told by options */
+#define STREAM  (DEMO | RUN | COMPARE | MARKS | SWEEP) /* what starts an engine */
 #define GIBI    1073741824.0
 
 const struct word command_words[] = {
     {"demo", COMMAND_DEMO}, {"run", COMMAND_RUN}, {"compare", COMMAND_COMPARE},
-    {"marks", COMMAND_MARKS}, {NULL, 0}};
+    {"marks", COMMAND_MARKS}, {"sweep", COMMAND_SWEEP}, {NULL, 0}};
 const struct word dest_words[] = {
     {"auto", DEST_AUTO}, {"gpu", DEST_GPU}, {"host", DEST_HOST}, {"nil", DEST_NIL}, {NULL, 0}};
 const struct word priority_words[] = {{"low", DS_PRIORITY_LOW},
@@ -57,6 +58,12 @@ static const char *const command_texts[] = {
         "Runs every comparison that the engine is held to (beside fio, a pread loop, a naive\n"
         "copy loop, and itself without a disk or under load), and prints what was measured, the\n"
         "goal and whether it was met. Exit status 0 only if all were, but for skipped ones.\n",
+    [COMMAND_SWEEP] =
+        "usage: dsbench sweep --out FILE [OPTION...] [FILE...]\n"
+        "\n"
+        "Measures each size at each depth with each topology and read back end, and io_uring\n"
+        "alone (raw) beside them, in alternating rounds; a point is the median of its rounds.\n"
+        "dsbench report draws what it found.\n",
 };
 
 #define AT(field) offsetof(struct options, field)
@@ -67,9 +74,21 @@ const struct option_row option_rows[] = {
      "request; without the pread where --read nil), raw (io_uring\n"
      "alone, nothing is copied on), pread (alone, one at a time);\n"
      "default fio,naive,raw"},
-    {"rounds", OPTION_COUNT, COMPARE | MARKS, AT(rounds), 1, 1000, NULL, "N",
+    {"rounds", OPTION_COUNT, COMPARE | MARKS | SWEEP, AT(rounds), 1, 1000, NULL, "N",
      "runs of each peer, each beside one of the engine (default\n"
-     "9)"},
+     "9; sweep: 3)"},
+    {"out", OPTION_TEXT, SWEEP, AT(out), 0, 0, NULL, "FILE",
+     "where the points go, one JSON object a line; those that\n"
+     "stand there already are not measured again"},
+    {"sizes", OPTION_SIZES, SWEEP, AT(sizes), 1, SIZE_MAX_BYTES, NULL, "LIST",
+     "of a request (default 4K,16K,64K,256K,1M)"},
+    {"depths", OPTION_NUMBERS, SWEEP, AT(depths), 1, DEPTH_MAX, NULL, "LIST",
+     "requests in flight (default 1,4,16,64,256)"},
+    {"topologies", OPTION_WORDS, SWEEP, AT(topologies), 0, 0, topology_words, "LIST",
+     "of auto, dedicated and shared (default auto)"},
+    {"reads", OPTION_WORDS, SWEEP, AT(reads), 0, 0, read_words, "LIST",
+     "of auto, uring, pread and nil: no disk, so that what is\n"
+     "left is the way to the GPU (default auto,nil)"},
     {"size", OPTION_SIZE, CHOSEN, AT(size), 1, SIZE_MAX_BYTES, NULL, "BYTES",
      "of one request, at most 1G (default 64K; demo: the four)"},
     {"depth", OPTION_COUNT, CHOSEN, AT(depth), 1, DEPTH_MAX, NULL, "N",
@@ -77,9 +96,9 @@ const struct option_row option_rows[] = {
     {"seconds", OPTION_REAL, STREAM, AT(seconds), 0.01, 86400, NULL, "S",
      "of one run (default 1; run: 3; without where --requests is\n"
      "given; demo: repeat each size so long, at most ten times)"},
-    {"requests", OPTION_NUMBER, CHOSEN, AT(requests), 1, UINT64_MAX, NULL, "N",
+    {"requests", OPTION_NUMBER, CHOSEN | SWEEP, AT(requests), 1, UINT64_MAX, NULL, "N",
      "end after N requests"},
-    {"pattern", OPTION_WORD, CHOSEN, AT(sequential), 0, 0, pattern_words, "P",
+    {"pattern", OPTION_WORD, CHOSEN | SWEEP, AT(sequential), 0, 0, pattern_words, "P",
      "random or sequential (default random)"},
     {"priority", OPTION_WORD, RUN, AT(priority), 0, 0, priority_words, "P",
      "low, normal, high or realtime (default normal)"},
@@ -90,12 +109,12 @@ const struct option_row option_rows[] = {
     {"verify", OPTION_ON, DEMO | RUN, AT(verify), 0, 0, NULL, NULL,
      "read into a destination as large as the file (or 1 GiB of\n"
      "it), each block once, and compare (demo always does)"},
-    {"dest", OPTION_WORD, CHOSEN, AT(dest), 0, 0, dest_words, "D",
+    {"dest", OPTION_WORD, CHOSEN | SWEEP, AT(dest), 0, 0, dest_words, "D",
      "gpu, host, or nil for no copy (default gpu; host without a\n"
      "device)"},
     {"read", OPTION_WORD, CHOSEN, AT(read), 0, 0, read_words, "R",
      "auto, uring, pread, or nil for no disk (default auto)"},
-    {"direct", OPTION_WORD, CHOSEN, AT(direct), 0, 0, direct_words, "M",
+    {"direct", OPTION_WORD, CHOSEN | SWEEP, AT(direct), 0, 0, direct_words, "M",
      "auto, on or off: O_DIRECT (default auto)"},
     {"topology", OPTION_WORD, CHOSEN, AT(topology), 0, 0, topology_words, "T",
      "auto, dedicated or shared: threads of the engine (default\n"
@@ -116,7 +135,7 @@ const struct option_row option_rows[] = {
     {"keep", OPTION_ON, STREAM, AT(keep), 0, 0, NULL, NULL, "do not remove what was made"},
     {"seed", OPTION_NUMBER, STREAM, AT(seed), 0, UINT64_MAX, NULL, "N",
      "of the random order (default 1)"},
-    {"json", OPTION_TEXT, STREAM, AT(json), 0, 0, NULL, "PATH",
+    {"json", OPTION_TEXT, CHOSEN | MARKS, AT(json), 0, 0, NULL, "PATH",
      "write the result as JSON; - for stdout, then nothing else\n"
      "is printed"},
     {"verbose", OPTION_ON, STREAM, AT(verbose), 0, 0, NULL, NULL, "print what the engine logs"},
@@ -140,6 +159,11 @@ uint32_t option_find(const char *name)
     while (i < option_rows_n && strcmp(option_rows[i].name, name) != 0)
         i++;
     return i;
+}
+
+const char *option_word(const char *option, int value)
+{
+    return word_name(option_rows[option_find(option)].words, value);
 }
 
 const char *word_name(const struct word *words, int value)

@@ -55,6 +55,9 @@ static inline bool option_given(const struct options *options, const char *name)
     return (options->given >> option_find(name) & 1) != 0;
 }
 
+/* option_word returns the name of a value of an OPTION_WORD. */
+const char *option_word(const char *option, int value);
+
 const char *word_name(const struct word *words, int value);
 
 #endif

@@ -22,6 +22,7 @@ static const char usage_text[] =
     "  run       one workload through the engine\n"
     "  compare   the same workload through the engine and its peers, in turn\n"
     "  marks     all comparisons that the engine is held to, beside their goals\n"
+    "  sweep     sizes by depths by topologies; goes on where it was interrupted\n"
     "\n"
     "dsbench COMMAND --help lists the options, dsbench --version prints the version.\n";
 
@@ -123,7 +124,11 @@ static bool item_next(const char **text, char *item, size_t item_bytes)
 
 static int list_refuse(const struct option_row *row)
 {
-    complain("--%s: no %.*s is named", row->name, (int)strlen(row->name) - 1, row->name);
+    int length = (int)strlen(row->name);
+    bool ies = strcmp(row->name + length - 3, "ies") == 0;
+
+    complain("--%s: no %.*s%s is named", row->name, length - (ies ? 3 : 1), row->name,
+             ies ? "y" : "");
     return -EINVAL;
 }
 
@@ -228,11 +233,40 @@ static int options_check(const struct options *o)
         complain("--dir, --bytes and --keep are about made files, but FILEs are given");
         return -EINVAL;
     }
+    if (o->command == COMMAND_SWEEP && o->out == NULL) {
+        complain("sweep needs --out FILE: it is the result, and the state from which it goes on");
+        return -EINVAL;
+    }
     if (o->device != NULL && (o->dest == DEST_HOST || o->dest == DEST_NIL)) {
         complain("--device needs --dest gpu");
         return -EINVAL;
     }
     return 0;
+}
+
+static void list_default(struct number_list *list, const uint64_t *values, uint32_t n)
+{
+    if (list->n != 0)
+        return;
+    list->n = n;
+    memcpy(list->at, values, n * sizeof(*values));
+}
+
+static void sweep_default(struct options *o)
+{
+    static const uint64_t sizes[] = {4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20};
+    static const uint64_t depths[] = {1, 4, 16, 64, 256};
+
+    list_default(&o->sizes, sizes, sizeof(sizes) / sizeof(sizes[0]));
+    list_default(&o->depths, depths, sizeof(depths) / sizeof(depths[0]));
+    if (o->topologies == 0)
+        o->topologies = 1u << DS_TOPOLOGY_AUTO;
+    if (o->reads == 0)
+        o->reads = 1u << DS_READ_AUTO | 1u << DS_READ_NIL;
+    if (o->rounds == 0)
+        o->rounds = 3;
+    if (o->peers == 0)
+        o->peers = 1u << PEER_RAW;
 }
 
 static void options_default(struct options *o)
@@ -241,6 +275,8 @@ static void options_default(struct options *o)
 
     if (o->command == COMMAND_MARKS && o->seconds == 0)
         o->seconds = 1;
+    if (o->command == COMMAND_SWEEP)
+        sweep_default(o);
     if (o->seconds == 0 && (demo || o->requests == 0))
         o->seconds = o->command == COMMAND_RUN ? 3 : 1;
     if (o->background && !option_given(o, "priority"))

@@ -9,6 +9,7 @@ enum command {
     COMMAND_RUN,
     COMMAND_COMPARE,
     COMMAND_MARKS,
+    COMMAND_SWEEP,
     COMMAND_COUNT,
 };
 
@@ -59,6 +60,11 @@ struct options {
     uint32_t rounds;
     uint32_t peers; /* mask of 1 << enum peer */
     uint64_t seed;
+    const char *out; /* sweep: JSON lines */
+    struct number_list sizes;
+    struct number_list depths;
+    uint32_t topologies; /* mask of 1 << enum ds_topology */
+    uint32_t reads;      /* mask of 1 << enum ds_read_backend */
 };
 
 /* options_parse reads the command line. Returns -1 to go on, else the exit status: 0 after --help

@@ -1,5 +1,7 @@
 #include "report.h"
 
+#include "series.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -17,7 +19,22 @@ struct report report_make(const struct session *session, const struct workload *
         .requests_per_s = measure_requests_per_s(&result->measure),
         .bytes_per_s = measure_bytes_per_s(&result->measure),
         .cpu_us_per_request = measure_cpu_us_per_request(&result->measure),
+        .requests_per_s_least = measure_requests_per_s(&result->measure),
+        .requests_per_s_most = measure_requests_per_s(&result->measure),
+        .rounds = 1,
     };
+}
+
+void report_rates_median(struct report *report, struct series *series)
+{
+    report->requests_per_s = median_take(series->requests_per_s, series->n);
+    report->bytes_per_s = median_take(series->bytes_per_s, series->n);
+    report->cpu_us_per_request = median_take(series->cpu_us_per_request, series->n);
+    report->rounds = series->n;
+    if (series->n == 0)
+        return;
+    report->requests_per_s_least = series->requests_per_s[0];
+    report->requests_per_s_most = series->requests_per_s[series->n - 1];
 }
 
 bool report_is_quiet(const struct options *options)

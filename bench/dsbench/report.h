@@ -26,10 +26,14 @@ struct report {
     const struct session *session;
     const struct workload *workload;
     const struct engine_result *result;
-    /* compare: medians instead of result->measure's rates; else they are computed from it */
+    const char *id; /* sweep: what names the point; else NULL */
+    /* compare, sweep: medians instead of result->measure's rates; else they are computed from it */
     double requests_per_s;
     double bytes_per_s;
     double cpu_us_per_request;
+    double requests_per_s_least; /* of the runs */
+    double requests_per_s_most;
+    uint32_t rounds;
     const struct peer_report *peers;
     uint32_t peers_n;
 };
@@ -37,6 +41,10 @@ struct report {
 /* report_make takes the rates from result->measure. */
 struct report report_make(const struct session *session, const struct workload *workload,
                           const struct engine_result *result);
+
+/* report_rates_median takes them from the runs' medians. */
+struct series;
+void report_rates_median(struct report *report, struct series *series);
 
 /* report_bottleneck writes "disk (read stage: 3 % busy, 95 % waiting)". Returns buffer. */
 #define BOTTLENECK_BYTES 128

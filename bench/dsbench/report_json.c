@@ -69,6 +69,9 @@ static void result_write(struct json *json, const struct report *report)
     json_integer(json, "requests", r->measure.requests);
     json_integer(json, "bytes", r->measure.bytes);
     json_number(json, "requests_per_s", report->requests_per_s);
+    json_number(json, "requests_per_s_min", report->requests_per_s_least);
+    json_number(json, "requests_per_s_max", report->requests_per_s_most);
+    json_integer(json, "rounds", report->rounds);
     json_number(json, "bytes_per_s", report->bytes_per_s);
     json_number(json, "cpu_us_per_request", report->cpu_us_per_request);
     json_integer(json, "errors", r->measure.errors);
@@ -133,6 +136,8 @@ void report_write(FILE *out, const struct report *report)
     json_object(&json, NULL);
     json_string(&json, "schema", "dsbench/1");
     json_string(&json, "command", command_name(report->session->options->command));
+    if (report->id != NULL)
+        json_string(&json, "id", report->id);
     config_write(&json, report);
     path_write(&json, report->session);
     result_write(&json, report);

@@ -46,7 +46,7 @@ refused() { # status text arguments...
 }
 
 bad_arguments() {
-    refused 2 'none of demo, run, compare, marks' stroll
+    refused 2 'none of demo, run, compare, marks, sweep' stroll
     refused 2 'unknown option' run --bogus
     refused 2 'unknown option' run -z
     refused 2 'value is missing' run --size
@@ -73,6 +73,13 @@ bad_arguments() {
     refused 2 'for compare' run --rounds 3
     refused 2 'none of fio, naive, raw, pread' compare --peers rawr
     refused 2 '--size is for' marks --size 4K
+    refused 2 'needs --out' sweep
+    refused 2 'not a size' sweep --out x --sizes 4K,,8K
+    refused 2 'not within' sweep --out x --depths 1,0
+    refused 2 'no depth is named' sweep --out x --depths ''
+    refused 2 'none of auto, dedicated' sweep --out x --topologies shared,manual
+    refused 2 'more than 32' sweep --out x --depths "$(seq -s, 40)"
+    refused 2 '--json is for' sweep --out x --json y
     refused 2 'none of low, normal' run --priority urgent
     refused 2 'for run' compare --background
     refused 2 'for run' demo --priority low
@@ -82,7 +89,7 @@ bad_arguments() {
     refused 2 'FILEs are given' run --keep "$work/file"
     run
     if [ "$status" -eq 2 ]; then pass; else fail "no command: status $status"; fi
-    for command in '' demo run compare marks; do
+    for command in '' demo run compare marks sweep; do
         # shellcheck disable=SC2086
         run $command --help
         if [ "$status" -eq 0 ] && grep -q '^usage: dsbench' "$work/out"; then
@@ -151,6 +158,7 @@ for r in rs:
         assert r["path"][key], key
     q = r["result"]
     assert set(q) == {"seconds", "requests", "bytes", "requests_per_s", "bytes_per_s",
+                      "requests_per_s_min", "requests_per_s_max", "rounds",
                       "cpu_us_per_request", "errors", "latency_us", "background", "verify"}, set(q)
     assert q["errors"] == 0 and q["requests"] > 0 and q["seconds"] > 0
     if r["command"] != "compare":
@@ -199,6 +207,51 @@ m["met"] == (m["value"] >= m["goal"] if m["goal_is"] == "least" else m["value"] 
 for m in r["marks"]) and sum("skipped" not in m for m in r["marks"]) >= 4' "$work/out"
     lines_hold "the exit status of marks" "($status == 0) == all(m.get(\"met\", True)
 for m in r[\"marks\"])" "$work/out"
+}
+
+# The output of a sweep is its state: nothing is measured twice, a cut line is measured again.
+sweep() {
+    local state=$work/sweep.jsonl
+    local options=(sweep --out "$state" --bytes 2M --seconds 0.02 --rounds 2 --dest host)
+    run "${options[@]}" --sizes 4K,64K --depths 1,8 --topologies shared,dedicated
+    lines_hold "sweep" 'len(rs) == 16 and len({x["id"] for x in rs}) == 16 and
+{(x["config"]["size"], x["config"]["depth"]) for x in rs} == {(4096, 1), (4096, 8), (65536, 1),
+(65536, 8)} and {x["path"]["topology"] for x in rs} == {"shared", "dedicated"} and
+r["result"]["rounds"] == 2 and
+r["result"]["requests_per_s_min"] <= r["result"]["requests_per_s"] and
+(r["path"]["read"] == "nil") == (not r["peers"])' "$state"
+    cp "$state" "$work/whole.jsonl"
+    head -c -20 "$work/whole.jsonl" >"$state"
+    run "${options[@]}" --sizes 4K,64K --depths 1,8 --topologies shared,dedicated
+    if [ "$status" -eq 0 ] && grep -q '^15 of 16 points are in' "$work/out" &&
+        [ "$(wc -l <"$state")" -eq 16 ] &&
+        cmp -s <(head -n 15 "$state") <(head -n 15 "$work/whole.jsonl"); then
+        pass
+    else
+        fail "a sweep goes on after a cut line: status $status, $(wc -l <"$state") lines"
+    fi
+    cp "$state" "$work/whole.jsonl"
+    run "${options[@]}" --sizes 4K,64K --depths 1,8 --topologies shared,dedicated
+    if [ "$status" -eq 0 ] && cmp -s "$state" "$work/whole.jsonl"; then
+        pass
+    else
+        fail "a finished sweep measures nothing: status $status"
+    fi
+    run "${options[@]}" --sizes 4K --depths 1 --seconds 0.03 --reads auto
+    if [ "$status" -eq 0 ] && [ "$(wc -l <"$state")" -eq 17 ]; then
+        pass
+    else
+        fail "another --seconds is another point: status $status, $(wc -l <"$state") lines"
+    fi
+    echo '{"schema": 1}' >"$work/foreign"
+    refused 1 'foreign:1: no result of dsbench' sweep --out "$work/foreign" --bytes 1M
+    timeout -s INT 1 "$dsbench" "${options[@]}" --out "$work/cut.jsonl" --seconds 0.3 --sizes 4K \
+        --depths 1,2,3,4 --reads auto >"$work/out" 2>"$work/err"
+    if [ "$?" -eq 124 ] && grep -q 'goes on from here' "$work/err"; then
+        pass
+    else
+        fail "SIGINT in a sweep"
+    fi
 }
 
 json() {
@@ -253,6 +306,7 @@ p["cpu_ratio"] > 0 and p["ratio_min"] <= p["ratio"] <= p["ratio_max"]) for p in 
 "reads nothing" in r["peers"][2]["skipped"]' \
         compare "${small[@]}" --rounds 1 --peers naive,raw,pread --read nil --dest host
     marks
+    sweep
     if command -v fio >/dev/null; then
         json_holds "fio" 'r["peers"][0]["name"] == "fio" and r["peers"][0]["requests_per_s"] > 0' \
             compare "${small[@]}" --rounds 1 --peers fio --size 4K
