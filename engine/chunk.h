@@ -1,6 +1,7 @@
 /* The message that flows through the stages: one piece of a request.
  *
  *   FREE -> READY -> IN_READ -> READ -> IN_COPY -> COPIED -> FREE      (read)
+ *   a packed one goes READ -> IN_DECODE -> READ before it is copied
  *   a write from a GPU buffer goes round twice: first down to staging, then to the disk
  *
  * Whoever popped a chunk from a ring owns it until the push into the next. Errors travel forward in
@@ -27,6 +28,7 @@ enum chunk_state {
     CHUNK_READY,   /* submit -> read */
     CHUNK_IN_READ, /* read owns it, the kernel may own its memory */
     CHUNK_DONE_READ,
+    CHUNK_IN_DECODE,
     CHUNK_IN_COPY,
     CHUNK_DONE_COPY,
 };
@@ -50,6 +52,7 @@ struct chunk {
     uint8_t status;           /* enum ds_status; != DS_STATUS_OK: later stages skip their work */
     uint8_t direct : 1;       /* the disk transfer uses the file's O_DIRECT descriptor */
     uint8_t ordinary : 1;     /* counts towards the window of requests that are not REALTIME */
+    uint8_t packed : 1;       /* a whole request with a codec, not decoded yet */
     int32_t error;            /* -errno, or the VkResult for DEVICE_LOST and VULKAN_ERROR */
     uint64_t entered_ns;      /* when it entered the stage it is in */
 };

@@ -62,7 +62,9 @@ int config_resolve(const struct ds_engine_config *caller, struct ds_engine_confi
     config_defaults(config);
     if (!sizes_valid(config) || !enums_valid(config) || config->next != NULL ||
         config->io_depth_max > 4096 || config->read_lanes > DS_READ_LANES_MAX ||
-        config->pread_threads > 64)
+        config->pread_threads > 64 ||
+        (config->decode_threads > DS_DECODE_THREADS_MAX &&
+         config->decode_threads != DS_DECODE_INLINE))
         return -EINVAL;
     if (config->allocator != NULL &&
         (config->allocator->alloc == NULL || config->allocator->free == NULL))

@@ -26,6 +26,9 @@ static void record_fill(struct ds_error_record *record, const struct request *r)
         .source = r->source,
         .cancel_tag = r->cancel_tag,
         .name = r->name,
+        .codec = r->codec,
+        .transform = r->transform,
+        .uncompressed_size = r->codec != DS_CODEC_NONE ? r->unpacked_bytes : 0,
     };
     request_result(r, &record->result);
     snprintf(record->file_name, sizeof(record->file_name), "%s",

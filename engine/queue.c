@@ -116,7 +116,11 @@ static void slot_fill(struct request *slot, const struct ds_request *request, ui
     slot->source = request->source;
     slot->name = request->name;
     slot->image = NULL;
-    slot->special = request->source != NULL;
+    slot->special = request->source != NULL || request->codec != DS_CODEC_NONE;
+    slot->codec = (uint8_t)request->codec;
+    slot->transform = (uint8_t)request->transform;
+    slot->unpacked_bytes = request->codec != DS_CODEC_NONE ? request->uncompressed_size
+                                                           : request->size;
     __atomic_store_n(&slot->cancel_tag, request->cancel_tag, __ATOMIC_RELAXED);
 }
 

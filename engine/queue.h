@@ -33,6 +33,7 @@ struct queue_port {
     bool memory_checked;          /* a request must name memory (not so for the nil copy) */
     bool file_checked;            /* a request must name a file (not so for the nil read) */
     uint32_t chunk_bytes;
+    uint64_t arena_bytes;
     /* MANUAL topology: run the stages until something moved, the queue has results, or timeout_ns.
      * NULL otherwise. */
     void (*step)(struct ds_queue *queue, uint64_t timeout_ns);

@@ -1,6 +1,8 @@
 /* What a request must look like, and what its result looks like. */
+#include "engine/codec/codec.h"
 #include "engine/file.h"
 #include "engine/image/image.h"
+#include "engine/packed.h"
 #include "engine/queue.h"
 
 #include <errno.h>
@@ -48,6 +50,12 @@ static int image_check(const struct queue_port *port, const struct ds_request *r
     return image == NULL || image->engine != port->engine ? -EINVAL : 0;
 }
 
+/* What the destination receives. */
+static uint64_t memory_bytes(const struct ds_request *request)
+{
+    return request->codec != DS_CODEC_NONE ? request->uncompressed_size : request->size;
+}
+
 static int memory_check(const struct queue_port *port, const struct ds_request *request)
 {
     uint64_t end;
@@ -60,7 +68,7 @@ static int memory_check(const struct queue_port *port, const struct ds_request *
         return port->memory_checked ? -EINVAL : 0;
     if (!port->gpu_allowed)
         return -ENODEV;
-    if (__builtin_add_overflow(request->gpu_offset, request->size, &end))
+    if (__builtin_add_overflow(request->gpu_offset, memory_bytes(request), &end))
         return -EINVAL;
     return request->gpu_buffer_bytes != 0 && end > request->gpu_buffer_bytes ? -ERANGE : 0;
 }
@@ -74,6 +82,24 @@ static int flush_check(const struct ds_request *request)
                : 0;
 }
 
+static int codec_shape_check(const struct ds_request *request)
+{
+    if (request->transform > DS_CODEC_TRANSFORM_BC5)
+        return -EINVAL;
+    if (request->codec == DS_CODEC_NONE)
+        return request->transform != DS_CODEC_TRANSFORM_NONE ||
+                       (request->uncompressed_size != 0 &&
+                        request->uncompressed_size != request->size)
+                   ? -EINVAL
+                   : 0;
+    if (request->op != DS_OP_READ || (request->flags & DS_REQUEST_ALLOW_SHORT) != 0 ||
+        request->uncompressed_size == 0)
+        return -EINVAL;
+    if (request->image_target != NULL)
+        return -ENOTSUP;
+    return codec_check(request->codec);
+}
+
 /* A memory source is the only one, and is only read. */
 static bool source_valid(const struct ds_request *request)
 {
@@ -83,6 +109,7 @@ static bool source_valid(const struct ds_request *request)
 static int shape_check(const struct queue_port *port, const struct ds_request *request)
 {
     uint64_t end;
+    int rc;
 
     if (request->struct_size != sizeof(*request) || request->op > DS_OP_FLUSH ||
         (request->flags & ~DS_REQUEST_ALLOW_SHORT) != 0 || request->reserved != 0 ||
@@ -93,7 +120,32 @@ static int shape_check(const struct queue_port *port, const struct ds_request *r
     if (request->size == 0 || request->size > REQUEST_BYTES_MAX ||
         __builtin_add_overflow(request->offset, request->size, &end) || end > INT64_MAX)
         return -EINVAL;
-    return memory_check(port, request);
+    rc = codec_shape_check(request);
+    return rc != 0 ? rc : memory_check(port, request);
+}
+
+/* Does a request with a codec fit into an empty arena, at the worst alignment of its transfers? */
+static int codec_size_check(const struct queue_port *port, const struct ds_request *request,
+                            uint8_t fd_direct)
+{
+    uint64_t align = request_align_max(request, fd_direct);
+    struct request worst = {
+        .source = request->source,
+        .transform = (uint8_t)request->transform,
+        .unpacked_bytes = request->uncompressed_size,
+        .in_place = request->host != NULL && port->memory_checked,
+    };
+    uint64_t needed = packed_run_for(&worst, request->size + 2 * (align - 1)).bytes;
+
+    if (request->size <= PACKED_BYTES_MAX && request->uncompressed_size <= PACKED_BYTES_MAX &&
+        needed <= port->arena_bytes)
+        return 0;
+    host_log(port->host, DS_LOG_ERROR,
+             "a request of %llu compressed and %llu decoded bytes needs %llu bytes of staging at "
+             "once, and arena_bytes is %llu; raise it",
+             (unsigned long long)request->size, (unsigned long long)request->uncompressed_size,
+             (unsigned long long)needed, (unsigned long long)port->arena_bytes);
+    return -EFBIG;
 }
 
 int request_check(const struct queue_port *port, const struct ds_request *request,
@@ -101,7 +153,11 @@ int request_check(const struct queue_port *port, const struct ds_request *reques
 {
     int rc = shape_check(port, request);
 
-    return rc != 0 ? rc : file_check(port, request, fd_direct);
+    if (rc == 0)
+        rc = file_check(port, request, fd_direct);
+    if (rc == 0 && request->codec != DS_CODEC_NONE)
+        rc = codec_size_check(port, request, *fd_direct);
+    return rc;
 }
 
 uint32_t request_align_max(const struct ds_request *request, uint8_t fd_direct)

@@ -54,7 +54,7 @@ struct request {
     uint8_t align_shift;   /* log2 of the alignment of its disk transfers; submit stage */
     uint8_t direct;        /* its transfers use O_DIRECT; submit stage */
     uint8_t in_place;      /* straight from or to `host`; submit stage */
-    uint8_t special;       /* has a source, an image or a semaphore to wait for: look below */
+    uint8_t special;       /* a source, an image, a codec, a semaphore to wait for: look below */
 
     /* The rarely needed: a plain request's stages do not touch this line, only its producer. */
     union {
@@ -66,6 +66,9 @@ struct request {
     struct image_target *image; /* READ into an image: the slot's record of it; else NULL */
     uint64_t wait_semaphore; /* VkSemaphore that must reach wait_value before it begins; or 0 */
     uint64_t wait_value;
+    uint64_t unpacked_bytes; /* what the destination receives; == size without a codec */
+    uint8_t codec;         /* enum ds_codec_format; the producer's, as those above */
+    uint8_t transform;     /* enum ds_codec_transform; likewise */
 } CACHE_ALIGNED;
 
 #define REQUEST_NONE UINT32_MAX
@@ -125,6 +128,12 @@ static inline void request_life_end(struct request *request)
 static inline bool request_is_cancelled(const struct request *request)
 {
     return (__atomic_load_n(&request->life, __ATOMIC_RELAXED) & LIFE_CANCELLED) != 0;
+}
+
+/* It has a codec: one chunk, decoded on its way. */
+static inline bool request_is_packed(const struct request *request)
+{
+    return request->special && request->codec != 0;
 }
 
 /* Fires in its place in the order, by the complete stage, and is no request of its epoch. */

@@ -82,6 +82,7 @@ int ds_queue_create(struct ds_engine *engine, const struct ds_queue_config *call
         .memory_checked = engine->copy_kind != DS_COPY_NIL,
         .file_checked = engine->read_kind != DS_READ_NIL,
         .chunk_bytes = engine->config.chunk_bytes,
+        .arena_bytes = engine->staging.bytes,
         .step = engine->topology == DS_TOPOLOGY_MANUAL ? manual_step : NULL,
     };
     struct ds_queue *queue;
@@ -189,7 +190,7 @@ static uint32_t engine_threads(const struct ds_engine *engine)
         threads--;
     for (uint32_t i = 0; i < engine->lanes_n; i++)
         threads += engine->lanes[i].info.threads;
-    return threads;
+    return threads + engine->decode_threads;
 }
 
 int ds_engine_get_info(const struct ds_engine *engine, struct ds_engine_info *info)
@@ -210,6 +211,7 @@ int ds_engine_get_info(const struct ds_engine *engine, struct ds_engine_info *in
         .read_reason = engine->read_reason[0] != '\0' ? engine->read_reason : read->reason,
         .arena_kind = engine->staging.kind,
         .device_name = "",
+        .decode_threads = engine->decode_threads,
     };
     struct ds_vulkan_info vulkan = {.struct_size = sizeof(vulkan)};
 
@@ -233,6 +235,8 @@ static void counters_read(const struct ds_engine *engine, struct ds_counters *c)
     for (uint32_t i = 0; i < engine->lanes_n; i++)
         stage_stats_read(&engine->lanes[i].stats, &c->stages[DS_STAGE_READ],
                          &c->stage_latency_ns[DS_STAGE_READ]);
+    stage_stats_read(&engine->decode.stats, &c->stages[DS_STAGE_DECODE],
+                     &c->stage_latency_ns[DS_STAGE_DECODE]);
     stage_stats_read(&engine->copy.stats, &c->stages[DS_STAGE_COPY],
                      &c->stage_latency_ns[DS_STAGE_COPY]);
     stage_stats_read(&engine->copy.submitter_stats, &c->stages[DS_STAGE_COPY],
@@ -252,7 +256,8 @@ int ds_engine_get_counters(const struct ds_engine *engine, struct ds_counters *c
 
 const char *ds_stage_name(uint32_t stage)
 {
-    static const char *const names[DS_STAGE_COUNT] = {"submit", "read", "copy", "complete"};
+    static const char *const names[DS_STAGE_COUNT] = {"submit", "read", "decode", "copy",
+                                                       "complete"};
 
     return stage < DS_STAGE_COUNT ? names[stage] : NULL;
 }

@@ -1,7 +1,7 @@
 /* The copy stage: moves staged bytes to their destination, in batches.
  *
- * Owns: the GPU batches. In: chunks DONE_READ, from every lane. Out: host and failed chunks at once
- * through `done`; chunks of a GPU submission through `submitted`, in ticket order.
+ * Owns: the GPU batches. In: chunks DONE_READ, from every lane and decode. Out: host and failed
+ * chunks at once through `done`; chunks of a GPU submission through `submitted`, in ticket order.
  * Bounded by: batches_max submissions in flight; what finds no room in them is set aside, so that
  * chunks which need no GPU never wait for it.
  *
@@ -19,7 +19,7 @@
 #include "engine/worker.h"
 
 #define COPY_BATCHES_MAX 16
-#define COPY_LANES_MAX DS_READ_LANES_MAX
+#define COPY_LANES_MAX (DS_READ_LANES_MAX + 1) /* inputs: read lanes, decode */
 
 /* A timeline value to signal when a submission ends. */
 struct copy_signal {
@@ -117,7 +117,7 @@ struct copy_stage {
     _Atomic bool interrupted;    /* ds_vulkan_interrupt */
 };
 
-/* copy_open makes the stage with one input ring for each of `lanes` read lanes. 0 or -ENOMEM. */
+/* copy_open makes the stage with `lanes` input rings. 0 or -ENOMEM. */
 int copy_open(struct copy_stage *stage, const struct copy_config *config, uint32_t lanes);
 void copy_close(struct copy_stage *stage);
 

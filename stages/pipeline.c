@@ -19,6 +19,7 @@ static const struct {
 } pipeline[DS_STAGE_COUNT] = {
     {DS_STAGE_SUBMIT, "ds-submit"},
     {DS_STAGE_READ, "ds-read"},
+    {DS_STAGE_DECODE, "ds-decode"},
     {DS_STAGE_COPY, "ds-copy"},
     {DS_STAGE_COMPLETE, "ds-complete"},
 };
@@ -40,6 +41,8 @@ static struct worker **worker_of(struct ds_engine *engine, enum ds_stage stage, 
         return &engine->submit_worker;
     case DS_STAGE_READ:
         return &engine->lane_workers[lane];
+    case DS_STAGE_DECODE:
+        return &engine->decode_worker;
     case DS_STAGE_COPY:
         return &engine->copy_worker;
     case DS_STAGE_COMPLETE:
@@ -111,6 +114,20 @@ static void plan_shared(struct ds_engine *engine, const struct cpus *cpus)
         engine->copy_worker = worker_new(engine, "ds-copy");
 }
 
+/* Threads that decode beside the stages': the CPUs that these leave. */
+static uint32_t plan_decode(const struct ds_engine *engine, uint32_t cpus_n)
+{
+    uint32_t taken = engine->topology == DS_TOPOLOGY_DEDICATED ? engine->workers_n : 1;
+    bool alone = engine->topology == DS_TOPOLOGY_MANUAL ||
+                 (engine->topology == DS_TOPOLOGY_SHARED && cpus_n <= 2);
+
+    if (engine->config.decode_threads == DS_DECODE_INLINE)
+        return 0;
+    if (engine->config.decode_threads != 0)
+        return engine->config.decode_threads;
+    return alone || cpus_n <= taken ? 0 : min_u32(cpus_n - taken, DS_DECODE_THREADS_MAX);
+}
+
 void pipeline_plan(struct ds_engine *engine)
 {
     uint32_t threads = DS_STAGE_COUNT - 1 + engine->lanes_n;
@@ -127,6 +144,7 @@ void pipeline_plan(struct ds_engine *engine)
         plan_dedicated(engine, &cpus);
     else
         plan_shared(engine, &cpus);
+    engine->decode_threads = plan_decode(engine, cpus.n);
 }
 
 /* Whom to wake after a push from one worker to another: nobody within one. */
@@ -138,7 +156,7 @@ static struct event *edge(struct worker *from, struct worker *to)
 void pipeline_connect(struct ds_engine *engine)
 {
     struct worker *submit = engine->submit_worker, *copy = engine->copy_worker;
-    struct worker *complete = engine->complete_worker;
+    struct worker *decode = engine->decode_worker, *complete = engine->complete_worker;
 
     worker_add(submit, (struct stage){&submit_stage_ops, &engine->submit, &engine->submit.stats,
                                       false});
@@ -150,7 +168,11 @@ void pipeline_connect(struct ds_engine *engine)
                                           lane->backend->park_wakes_on_event});
         submit_add_lane(&engine->submit, &lane->in, edge(submit, worker));
         lane->copy_event = edge(worker, copy);
+        lane->decode_event = edge(worker, decode);
     }
+    worker_add(decode, (struct stage){&decode_stage_ops, &engine->decode, &engine->decode.stats,
+                                      false});
+    engine->decode.config.copy_event = edge(decode, copy);
     worker_add(copy, (struct stage){&copy_stage_ops, &engine->copy, &engine->copy.stats, false});
     worker_add(complete, (struct stage){&complete_stage_ops, &engine->complete,
                                         &engine->complete.stats, false});

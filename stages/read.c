@@ -19,8 +19,9 @@
 struct turn {
     uint64_t now_ns;
     struct tally tally;
-    uint32_t finished_n;
+    uint32_t finished_n, packed_n;
     struct chunk *finished[TURN_REAP_MAX + TURN_POP_MAX];
+    struct chunk *packed[TURN_REAP_MAX + TURN_POP_MAX]; /* finished, and to be decoded */
 };
 
 int chunk_fd(const struct chunk *chunk)
@@ -201,7 +202,10 @@ static void finish(struct read_stage *stage, struct turn *turn, struct chunk *ch
               turn->now_ns > entered_ns ? turn->now_ns - entered_ns : 0,
               needs_transfer(chunk) ? chunk->payload_bytes : 0);
     chunk->entered_ns = turn->now_ns;
-    turn->finished[turn->finished_n++] = chunk;
+    if (chunk->packed && chunk->status == DS_STATUS_OK)
+        turn->packed[turn->packed_n++] = chunk;
+    else
+        turn->finished[turn->finished_n++] = chunk;
 }
 
 static uint32_t reap(struct read_stage *stage, struct turn *turn)
@@ -271,11 +275,21 @@ static uint32_t issue(struct read_stage *stage)
     return n;
 }
 
+static void hand_on_packed(struct read_stage *stage, struct turn *turn)
+{
+    if (turn->packed_n == 0)
+        return;
+    ring_push_n_sp(stage->out_packed, (void **)turn->packed, turn->packed_n);
+    if (stage->decode_event != NULL)
+        event_signal(stage->decode_event);
+}
+
 static void hand_on(struct read_stage *stage, struct turn *turn)
 {
+    tally_end(&stage->stats, &turn->tally);
+    hand_on_packed(stage, turn);
     if (turn->finished_n == 0)
         return;
-    tally_end(&stage->stats, &turn->tally);
     ring_push_n_sp(stage->out, (void **)turn->finished, turn->finished_n);
     if (stage->copy_event != NULL)
         event_signal(stage->copy_event);
@@ -305,6 +319,7 @@ static uint32_t read_work(void *self, uint64_t now_ns)
     turn.now_ns = now_ns;
     turn.tally = (struct tally){.items = 0};
     turn.finished_n = 0;
+    turn.packed_n = 0;
     moved = reap(stage, &turn);
     moved += accept(stage, &turn);
     hand_on(stage, &turn);

@@ -1,6 +1,7 @@
 /* The read stage: keeps up to io_depth_max transfers in the kernel.
  *
- * Owns: a read back end. In: chunks READY. Out: chunks DONE_READ, with an error set or not.
+ * Owns: a read back end. In: chunks READY. Out: chunks DONE_READ, with an error set or not, to
+ * copy; those to be decoded first, to decode.
  * Bounded by: the back end's depth. There is one read stage for each read lane. */
 #ifndef STAGES_READ_H
 #define STAGES_READ_H
@@ -94,6 +95,8 @@ struct read_stage {
     struct ring *out;           /* this lane -> copy */
     struct event *copy_event;   /* of the worker that runs copy; NULL = the same worker */
     const _Atomic bool *cancels; /* somebody has ever cancelled; NULL: look at every request */
+    struct ring *out_packed;    /* this lane -> decode: what has a codec */
+    struct event *decode_event; /* as copy_event */
     struct stage_stats stats;
     uint32_t depth;
     uint32_t in_flight;         /* issued to the back end, not reaped */
@@ -106,7 +109,8 @@ struct read_stage {
 };
 
 /* read_open makes a lane. `in` and `out` hold chunks_max entries. 0 or -errno with nothing left
- * behind. All of *stage is overwritten: copy_event and cancels (NULL at first) are set after it. */
+ * behind. All of *stage is overwritten: copy_event, cancels, out_packed and decode_event (NULL at
+ * first) are set after it. */
 int read_open(struct read_stage *stage, const struct read_backend_ops *backend,
               const struct read_backend_config *config, uint32_t chunks_max, struct ring *out);
 void read_close(struct read_stage *stage, const struct host *host);

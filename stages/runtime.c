@@ -62,6 +62,7 @@ static int open_lane(struct ds_engine *engine, const struct read_backend_ops *op
 
     rc = read_open(&engine->lanes[lane], ops, &config, engine->config.chunks_max,
                    &engine->copy.in[lane]);
+    engine->lanes[lane].out_packed = &engine->decode.in[lane];
     if (rc != 0)
         engine->lanes[lane].backend = NULL; /* not open: see close_lanes */
     engine->lanes[lane].cancels = &engine->cancels;
@@ -120,6 +121,20 @@ static int open_lanes(struct ds_engine *engine)
     return open_lanes_with(engine, &read_pread_ops);
 }
 
+/* Its way to copy is that stage's last input, behind the lanes'. */
+static int open_decode(struct ds_engine *engine)
+{
+    return decode_open(&engine->decode, &(struct decode_config){
+                                            .host = &engine->host,
+                                            .chunks_max = engine->config.chunks_max,
+                                            .lanes = engine->lanes_n,
+                                            .threads = engine->decode_threads,
+                                            .helps = engine->topology == DS_TOPOLOGY_DEDICATED,
+                                            .event = &engine->decode_worker->event,
+                                            .out = &engine->copy.in[engine->lanes_n],
+                                        });
+}
+
 static int open_stages(struct ds_engine *engine)
 {
     const struct ds_engine_config *c = &engine->config;
@@ -159,7 +174,9 @@ static int open_stages(struct ds_engine *engine)
                                       .done = &engine->complete.done,
                                       .submitted = &engine->complete.submitted,
                                   },
-                   engine->lanes_n);
+                   engine->lanes_n + 1);
+    if (rc == 0)
+        rc = open_decode(engine);
     return rc != 0 ? rc : open_lanes(engine);
 }
 
@@ -167,6 +184,7 @@ static int open_stages(struct ds_engine *engine)
 static void engine_close(struct ds_engine *engine)
 {
     close_lanes(engine);
+    decode_close(&engine->decode);
     copy_close(&engine->copy);
     complete_close(&engine->complete);
     submit_close(&engine->submit);

@@ -7,6 +7,7 @@
 #include "engine/file.h"
 #include "stages/complete.h"
 #include "stages/copy.h"
+#include "stages/decode.h"
 #include "stages/read.h"
 #include "stages/submit.h"
 
@@ -30,13 +31,15 @@ struct ds_engine {
     struct submit_stage submit;
     struct read_stage lanes[DS_READ_LANES_MAX];
     uint32_t lanes_n;
+    struct decode_stage decode;
+    uint32_t decode_threads;
     struct copy_stage copy;
     struct complete_stage complete;
 
     struct worker workers[WORKERS_MAX];
     uint32_t workers_n;
     uint32_t started_n;               /* workers launched, or started by hand in MANUAL */
-    struct worker *submit_worker, *copy_worker, *complete_worker;
+    struct worker *submit_worker, *decode_worker, *copy_worker, *complete_worker;
     struct worker *lane_workers[DS_READ_LANES_MAX];
     bool copy_is_manual;              /* copy_worker has no thread: ds_vulkan_collect runs it */
     _Atomic bool stepping;            /* MANUAL: some thread runs the stages */

@@ -5,6 +5,7 @@
 #include "engine/file.h"
 #include "engine/hist.h"
 #include "engine/image/split.h"
+#include "engine/packed.h"
 
 #define FD_DIRECT_ALIGN REQUEST_FD_DIRECT_ALIGN
 
@@ -48,6 +49,16 @@ static void shape_read(const struct submit_stage *stage, struct request *r)
     }
 }
 
+/* `in_place`: decoded straight into the caller's memory. */
+static void shape_packed(const struct submit_stage *stage, struct request *r)
+{
+    if (r->source == NULL && direct_possible(stage, r, 0, 0, 0)) {
+        r->direct = 1;
+        r->align_shift = (uint8_t)__builtin_ctz(direct_align(r));
+    }
+    r->in_place = r->host != NULL && stage->copies_data;
+}
+
 /* Chooses how the disk transfers of a request are shaped: through which descriptor, with which
  * alignment, and whether straight from or to the caller's host memory. Fixed here for all of its
  * chunks, since a file can turn buffered at any time. */
@@ -55,6 +66,10 @@ static void request_shape(const struct submit_stage *stage, struct request *r)
 {
     r->direct = 0;
     r->align_shift = 0;
+    if (request_is_packed(r)) {
+        shape_packed(stage, r);
+        return;
+    }
     if (r->special && r->source != NULL) {
         r->in_place = r->host != NULL;
         return;
@@ -116,18 +131,47 @@ static void chunk_range_image(const struct submit_stage *stage, const struct req
     DS_ASSERT(chunk->io_bytes <= limits.bytes_max);
 }
 
-static bool staging_take(struct submit_stage *stage, struct chunk *chunk)
+static bool staging_take(struct submit_stage *stage, struct chunk *chunk, uint64_t bytes)
 {
-    bool image = chunk->request->special && chunk->request->image != NULL;
-    uint32_t bytes = chunk->io_bytes + (image ? IMAGE_SHIFT_BYTES : 0);
-    uint32_t units = (bytes + (1u << stage->unit_shift) - 1) >> stage->unit_shift;
-    uint32_t unit = arena_take(&stage->arena, units);
+    uint64_t units = (bytes + (1u << stage->unit_shift) - 1) >> stage->unit_shift;
+    uint32_t unit = arena_take(&stage->arena, (uint32_t)units);
 
     if (unit == ARENA_NONE)
         return false;
     chunk->arena_unit = unit;
     chunk->memory = stage->staging->memory + ((uint64_t)unit << stage->unit_shift);
     return true;
+}
+
+/* The range of a request with a codec: all of it. */
+static void chunk_range_packed(const struct request *r, struct chunk *chunk)
+{
+    chunk->file_offset = request_base(r);
+    chunk->request_offset = 0;
+    chunk->payload_bytes = (uint32_t)r->size;
+    chunk->io_bytes =
+        r->source != NULL ? 0
+                          : (uint32_t)(align_up_u64(r->offset + r->size, request_align(r)) -
+                                       chunk->file_offset);
+    chunk->packed = 1;
+}
+
+/* Gives the chunk its memory. False: no staging now. */
+static bool chunk_place(struct submit_stage *stage, const struct request *r, struct chunk *chunk)
+{
+    uint64_t bytes = chunk->io_bytes;
+
+    if (chunk->packed) {
+        bytes = packed_run_for(r, chunk->io_bytes).bytes;
+        return bytes == 0 || staging_take(stage, chunk, bytes);
+    }
+    if (r->in_place) {
+        chunk->memory = r->host + chunk->request_offset;
+        return true;
+    }
+    if (r->special && r->image != NULL)
+        bytes += IMAGE_SHIFT_BYTES;
+    return staging_take(stage, chunk, bytes);
 }
 
 static enum chunk_kind data_kind(const struct request *r)
@@ -142,7 +186,7 @@ static bool chunk_make(struct submit_stage *stage, struct request *r, uint32_t i
                        uint64_t now_ns)
 {
     uint8_t status = __atomic_load_n(&r->status, __ATOMIC_RELAXED);
-    bool image = r->special && r->image != NULL;
+    bool image = r->special && r->image != NULL, packed = request_is_packed(r);
     struct chunk *chunk;
 
     if (stage->free_chunks_n == 0)
@@ -155,6 +199,7 @@ static bool chunk_make(struct submit_stage *stage, struct request *r, uint32_t i
     chunk->status = DS_STATUS_OK;
     chunk->error = 0;
     chunk->direct = r->direct;
+    chunk->packed = 0;
     chunk->ordinary = r->queue->priority != DS_PRIORITY_REALTIME;
     chunk->kind = data_kind(r);
     if (status == DS_STATUS_OK && request_is_cancelled(r))
@@ -169,15 +214,15 @@ static bool chunk_make(struct submit_stage *stage, struct request *r, uint32_t i
         submit_send(stage, chunk, now_ns);
         return true;
     }
-    if (image)
+    if (packed)
+        chunk_range_packed(r, chunk);
+    else if (image)
         chunk_range_image(stage, r, false, chunk);
     else
         chunk_range(stage, r, index, chunk);
-    if (r->in_place)
-        chunk->memory = r->host + chunk->request_offset;
-    else if (!staging_take(stage, chunk))
+    if (!chunk_place(stage, r, chunk))
         return false;
-    if (image)
+    if (image && !packed)
         chunk_range_image(stage, r, true, chunk);
     stage->free_chunks_n--;
     stage->tally.bytes += chunk->payload_bytes;
@@ -259,6 +304,8 @@ static uint32_t chunks_needed(const struct submit_stage *stage, const struct req
     uint64_t span = r->offset + r->size - request_base(r);
     uint64_t chunks;
 
+    if (request_is_packed(r))
+        return 1;
     if (r->special && r->image != NULL) {
         struct image_limits limits = image_limits(stage, r);
 

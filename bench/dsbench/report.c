@@ -69,6 +69,8 @@ static const char *bottleneck_name(const struct session *session, uint32_t stage
         if (waiting)
             return session->file.direct ? "disk" : "disk or page cache";
         return "CPU, reading";
+    case DS_STAGE_DECODE:
+        return waiting ? "CPU, decoding (decode_threads)" : "CPU, decoding";
     case DS_STAGE_COPY:
         return gpu ? waiting ? "GPU copy" : "CPU, recording GPU copies" : "CPU, copying";
     case DS_STAGE_COMPLETE:

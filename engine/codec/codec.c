@@ -33,6 +33,8 @@ const char *ds_codec_error_text(int32_t error)
 static const struct codec_ops *format_ops(enum ds_codec_format format, int *error)
 {
     switch (format) {
+    case DS_CODEC_NONE:
+        break;
     case DS_CODEC_GDEFLATE:
         return &codec_gdeflate_ops;
     case DS_CODEC_ZSTD:
@@ -52,6 +54,14 @@ static const struct codec_ops *format_ops(enum ds_codec_format format, int *erro
     }
     *error = -EINVAL;
     return NULL;
+}
+
+int codec_check(uint32_t format)
+{
+    int error = 0;
+
+    format_ops((enum ds_codec_format)format, &error);
+    return error;
 }
 
 static int config_read(struct ds_codec_config *config, const struct ds_codec_config *caller)

@@ -34,6 +34,10 @@ struct codec_ops {
                     uint8_t *dst, size_t dst_bytes, size_t *packed_bytes);
 };
 
+/* codec_check: 0 for a format that ds_codec_create makes, -ENOTSUP for one that was left out of
+ * this build, -EINVAL. */
+int codec_check(uint32_t format);
+
 extern const struct codec_ops codec_gdeflate_ops;
 extern const struct codec_ops codec_zstd_ops;
 extern const struct codec_ops codec_lz4_ops;

@@ -48,7 +48,8 @@ DS_API uint32_t ds_version(void);
     X(VULKAN_ERROR, 9, "a Vulkan call failed; see vk_result")                                      \
     X(NO_MEMORY, 10, "out of memory in the kernel or the driver")                                  \
     X(ACCESS_VIOLATION, 11, "the host memory of the request is not accessible")                    \
-    X(OUT_OF_BOUNDS, 12, "the range lies outside the GPU buffer")
+    X(OUT_OF_BOUNDS, 12, "the range lies outside the GPU buffer")                                  \
+    X(DECOMPRESSION, 13, "the compressed data is damaged, or decodes to another size")
 
 enum ds_status {
 #define DS_STATUS_ENUM_(name, value, text) DS_STATUS_##name = value,

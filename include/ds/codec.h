@@ -15,6 +15,7 @@ extern "C" {
 struct ds_codec;
 
 enum ds_codec_format {
+    DS_CODEC_NONE = 0,     /* in a request: its bytes are not compressed */
     DS_CODEC_GDEFLATE = 1, /* a tile stream: the payload of a DirectStorage GDEFLATE request */
     DS_CODEC_ZSTD = 2,     /* Zstandard frames, RFC 8878 (libzstd, optional at build time) */
     DS_CODEC_LZ4 = 3,      /* one bare LZ4 block, size unrecorded (liblz4, optional) */

@@ -63,7 +63,8 @@ struct ds_counters {
  * -EINVAL: struct_size is 0. Thread-safety: any thread. */
 DS_API int ds_engine_get_counters(const struct ds_engine *engine, struct ds_counters *counters);
 
-/* ds_stage_name returns "submit", "read", "copy" or "complete"; NULL for another value. */
+/* ds_stage_name returns "submit", "read", "decode", "copy" or "complete"; NULL for another
+ * value. */
 DS_API const char *ds_stage_name(uint32_t stage);
 
 /* ds_histogram_record adds one value. Values from 2^41 on count in the last bucket. */

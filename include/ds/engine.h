@@ -1,6 +1,7 @@
 /* ds/engine.h - the engine: staging arena, stages, threads.
  *
- *   submit -> read -> copy -> complete        every request passes every stage, in this order
+ *   submit -> read -> decode -> copy -> complete      every request takes this way; what is not
+ *                                                     compressed goes from read straight to copy
  *
  * An engine owns one pinned staging arena and one set of stages. Engines are independent of each
  * other: a process may have several.
@@ -49,12 +50,15 @@ enum ds_direct_mode {
 enum ds_stage {
     DS_STAGE_SUBMIT = 0,
     DS_STAGE_READ = 1,
-    DS_STAGE_COPY = 2,
-    DS_STAGE_COMPLETE = 3,
-    DS_STAGE_COUNT = 4
+    DS_STAGE_DECODE = 2,
+    DS_STAGE_COPY = 3,
+    DS_STAGE_COMPLETE = 4,
+    DS_STAGE_COUNT = 5
 };
 
 #define DS_READ_LANES_MAX 8
+#define DS_DECODE_THREADS_MAX 64
+#define DS_DECODE_INLINE UINT32_MAX
 #define DS_CPU_ANY (-1)
 
 struct ds_engine_config {
@@ -107,6 +111,12 @@ struct ds_engine_config {
     struct ds_vulkan_backend *vulkan;
 
     const void *next; /* reserved, NULL */
+
+    /* Threads that decode requests with a codec, beside the stages' own. 0 = as many as there are
+     * CPUs left by the stages (none in MANUAL, or in SHARED with two CPUs or fewer).
+     * DS_DECODE_INLINE = none: the thread that runs the decode stage does it, a tile or frame a
+     * turn. Range 1..DS_DECODE_THREADS_MAX. */
+    uint32_t decode_threads;
 };
 
 #ifdef __cplusplus
@@ -165,7 +175,7 @@ struct ds_engine_info {
     enum ds_read_backend read;    /* URING, PREAD or NIL */
     enum ds_copy_backend copy;    /* VULKAN, HOST or NIL */
     uint32_t read_lanes;
-    uint32_t threads;             /* started by the engine, pread pool included */
+    uint32_t threads;             /* started by the engine, pread and decode pools included */
     uint64_t arena_bytes;
     uint32_t chunk_bytes;
     bool uring_fixed_buffers;     /* the arena is registered with io_uring */
@@ -175,6 +185,7 @@ struct ds_engine_info {
     const char *read_reason;      /* why this read back end, one line */
     const char *arena_kind;       /* "host", "vulkan" or "imported" */
     const char *device_name;      /* Vulkan device, or "" */
+    uint32_t decode_threads;      /* of `threads`: those that do nothing but decode */
 };
 
 /* ds_engine_get_info fills *info up to info->struct_size, which the caller sets.

@@ -9,6 +9,7 @@
 #ifndef DS_QUEUE_H
 #define DS_QUEUE_H
 
+#include <ds/codec.h>
 #include <ds/engine.h>
 #include <ds/file.h>
 
@@ -52,7 +53,11 @@ enum ds_request_flags {
 };
 
 /* One transfer of `size` bytes between a file and memory. Any offset, size and alignment.
- * Memory is host memory when `host` is not NULL, else gpu_buffer at gpu_offset. */
+ * Memory is host memory when `host` is not NULL, else gpu_buffer at gpu_offset.
+ *
+ * With a codec the request is moved and decoded as a whole: its compressed bytes, and unless the
+ * destination is host memory the decoded ones, lie in the staging arena at the same time. On
+ * DS_STATUS_DECOMPRESSION a GPU destination is untouched; host memory holds anything. */
 struct ds_request {
     uint32_t struct_size;
     uint16_t op;              /* enum ds_op */
@@ -72,11 +77,18 @@ struct ds_request {
     const char *name;         /* for error records; must live until the result; or NULL */
     /* READ: into an image (ds/vulkan_image.h) instead of host and gpu_buffer; else NULL. */
     const struct ds_image_target *image_target;
+
+    /* READ: what the `size` bytes are compressed with (enum ds_codec_format; docs/codecs.md). They
+     * are decoded on the way, and the destination receives uncompressed_size bytes. */
+    uint32_t codec;
+    uint32_t transform;         /* enum ds_codec_transform, undone after decoding; with a codec */
+    uint64_t uncompressed_size; /* bytes, exactly; with a codec >= 1, else 0 or `size` */
 };
 
 struct ds_result {
     uint64_t user_data;
-    uint64_t bytes;      /* moved to the destination; on error the bytes known to be in place */
+    uint64_t bytes;      /* moved to the destination (decoded ones, with a codec); on error the
+                            bytes known to be in place */
     int32_t status;      /* enum ds_status */
     int32_t error;       /* -errno behind status, or 0 */
     int32_t vk_result;   /* VkResult behind status, or 0 */
@@ -153,7 +165,11 @@ DS_API void ds_queue_destroy(struct ds_queue **queue);
  *   -EINVAL     size 0 or over 8 TiB, offset + size or gpu_offset + size overflows, unknown op or
  *   flag, a
  *               reserved field is set, a file of another engine, or no memory is given
- *   -ERANGE     gpu_offset + size exceeds gpu_buffer_bytes
+ *   -ERANGE     gpu_offset + size (uncompressed_size, with a codec) exceeds gpu_buffer_bytes
+ *   -EINVAL     an unknown codec or transform; a codec with ALLOW_SHORT, with another op than READ
+ *               or without uncompressed_size; uncompressed_size or transform without a codec
+ *   -ENOTSUP    the codec was left out of this build
+ *   -EFBIG      a codec, and the request needs more staging than arena_bytes
  *   -EBADF      fd is not open for the op, or the file was not opened with DS_FILE_WRITE
  *   -ENODEV     a GPU buffer, but the engine has no Vulkan back end
  *   -ESHUTDOWN  ds_queue_close was called
