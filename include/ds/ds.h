@@ -3,6 +3,7 @@
 #ifndef DS_DS_H
 #define DS_DS_H
 
+#include <ds/archive.h>
 #include <ds/base.h>
 #include <ds/codec.h>
 #include <ds/counters.h>

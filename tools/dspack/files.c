@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool fail(const char *path, const char *what)
+bool file_fail(const char *path, const char *what)
 {
     fprintf(stderr, "dspack: %s: %s: %s\n", path, what, strerror(errno));
     return false;
@@ -52,6 +52,26 @@ static bool all_read(int fd, struct bytes *bytes)
     return true;
 }
 
+bool file_read_at(int fd, const char *path, void *dst, size_t bytes, uint64_t offset)
+{
+    size_t done = 0;
+
+    while (done < bytes) {
+        ssize_t n = pread(fd, (uint8_t *)dst + done, bytes - done, (off_t)(offset + done));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return file_fail(path, "read");
+        if (n == 0) {
+            fprintf(stderr, "dspack: %s: became shorter while it was read\n", path);
+            return false;
+        }
+        done += (size_t)n;
+    }
+    return true;
+}
+
 bool file_read(const char *path, struct bytes *bytes)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -59,7 +79,7 @@ bool file_read(const char *path, struct bytes *bytes)
     bool ok;
 
     if (fd < 0)
-        return fail(path, "open");
+        return file_fail(path, "open");
     if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
         errno = errno != 0 ? errno : EINVAL;
         fprintf(stderr, "dspack: %s: not a regular file\n", path);
@@ -72,7 +92,7 @@ bool file_read(const char *path, struct bytes *bytes)
     }
     ok = all_read(fd, bytes);
     if (!ok) {
-        fail(path, "read");
+        file_fail(path, "read");
         bytes_free(bytes);
     }
     close(fd);
@@ -102,12 +122,12 @@ static bool place_write(const char *path, const struct bytes *bytes)
     bool ok;
 
     if (fd < 0)
-        return fail(path, "open");
+        return file_fail(path, "open");
     ok = all_write(fd, bytes);
     if (!ok)
-        fail(path, "write");
+        file_fail(path, "write");
     if (close(fd) != 0 && ok)
-        ok = fail(path, "close");
+        ok = file_fail(path, "close");
     return ok;
 }
 
@@ -122,18 +142,18 @@ bool file_write(const char *path, const struct bytes *bytes)
         return place_write(path, bytes);
     if ((size_t)snprintf(temporary, sizeof(temporary), "%s.partial", path) >= sizeof(temporary)) {
         errno = ENAMETOOLONG;
-        return fail(path, "open");
+        return file_fail(path, "open");
     }
     fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
-        return fail(temporary, "open");
+        return file_fail(temporary, "open");
     ok = all_write(fd, bytes);
     if (!ok)
-        fail(temporary, "write");
+        file_fail(temporary, "write");
     if (close(fd) != 0 && ok)
-        ok = fail(temporary, "close");
+        ok = file_fail(temporary, "close");
     if (ok && rename(temporary, path) != 0)
-        ok = fail(path, "rename");
+        ok = file_fail(path, "rename");
     if (!ok)
         unlink(temporary);
     return ok;

@@ -19,4 +19,10 @@ bool file_write(const char *path, const struct bytes *bytes);
 
 void bytes_free(struct bytes *bytes);
 
+/* file_fail prints "PATH: WHAT: " and what errno means, and returns false. */
+bool file_fail(const char *path, const char *what);
+
+/* file_read_at reads exactly `bytes` bytes; path is for the line on failure. */
+bool file_read_at(int fd, const char *path, void *dst, size_t bytes, uint64_t offset);
+
 #endif

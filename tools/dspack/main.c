@@ -1,147 +1,77 @@
-/* dspack - packs and unpacks asset data with the library's codecs. */
-#include "files.h"
-#include "options.h"
+/* dspack - packs files into archives, and single files with the library's codecs. */
+#include "convert.h"
+#include "extract.h"
+#include "list.h"
+#include "names.h"
+#include "pack.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { EXIT_OK = 0, EXIT_DATA = 1, EXIT_ARGUMENTS = 2 };
+static const char usage[] =
+    "usage: dspack pack [options] ARCHIVE INPUT...   files and folders into an archive\n"
+    "       dspack list [--json] ARCHIVE             what is in it\n"
+    "       dspack verify [options] ARCHIVE          decode all, compare all checksums\n"
+    "       dspack extract [options] ARCHIVE [NAME...]\n"
+    "       dspack encode --codec NAME [options] IN OUT\n"
+    "       dspack decode --codec NAME [options] IN OUT\n"
+    "\n"
+    "pack\n"
+    "  --codec NAME       gdeflate (default), zstd, lz4 or none\n"
+    "  --level N          gdeflate 0..12, zstd 1..22, lz4 1..12; default 9\n"
+    "  --chunk-size SIZE  content of a chunk, a power of two, 4K..64M; default 256K\n"
+    "  --align SIZE       where chunks begin, a power of two, 1..1M; default 4K\n"
+    "  --rule GLOB=CODEC[:LEVEL][:shuffle=bc1|bc3|bc4|bc5]\n"
+    "                     another way for some files; the first rule that matches counts\n"
+    "  --threads N        1..64; default: as many as there are CPUs. The archive does not change\n"
+    "  --quiet            no progress bar, no summary\n"
+    "verify, extract\n"
+    "  --to FOLDER        extract: where to; default is the current folder\n"
+    "  --threads N, --quiet\n"
+    "encode, decode\n"
+    "  --codec NAME       the format of the packed file: gdeflate, zstd or lz4\n"
+    "  --level N          encode: as above; gdeflate 0 = stored\n"
+    "  --path NAME        decode gdeflate with auto, scalar, avx2 or avx512; default auto\n"
+    "  --transform NAME   bc1, bc3, bc4 or bc5: the content is a BC texture; its fields are split\n"
+    "                     into streams before packing and put back after unpacking\n"
+    "  --threads N        share the tiles of a gdeflate stream among N threads; default 1\n"
+    "  --size BYTES       decode: size of the content; needed for lz4, which does not record it\n"
+    "--help, --version\n"
+    "\n"
+    "Exit status: 0; 1 when the data is damaged or a file fails; 2 for bad arguments.\n";
 
-static void log_line(void *ctx, enum ds_log_level level, const char *message)
+struct command {
+    const char *name;
+    int (*main)(int argc, char **argv); /* argv[0] is the name */
+};
+
+static const struct command commands[] = {{"pack", pack_main},
+                                          {"list", list_main},
+                                          {"verify", verify_main},
+                                          {"extract", extract_main}};
+
+static void version_print(void)
 {
-    (void)ctx;
-    if (level <= DS_LOG_WARNING)
-        fprintf(stderr, "dspack: %s\n", message);
-}
+    uint32_t version = ds_version();
 
-/* Runs the transform from *from into a new buffer that takes its place. */
-static bool transform_apply(const struct options *options, struct bytes *bytes)
-{
-    struct bytes other;
-    int error;
-
-    if (options->transform == DS_CODEC_TRANSFORM_NONE)
-        return true;
-    if (!bytes_make(&other, bytes->size))
-        return false;
-    if (options->encode)
-        error = ds_codec_shuffle(options->transform, bytes->data, other.data, bytes->size);
-    else
-        error = ds_codec_unshuffle(options->transform, bytes->data, other.data, bytes->size);
-    bytes_free(bytes);
-    *bytes = other;
-    return error == 0;
-}
-
-static int content_size(struct ds_codec *codec, const struct options *options,
-                        const struct bytes *input, uint64_t *size)
-{
-    struct ds_codec_report report;
-    int error;
-
-    if (options->size != 0) {
-        *size = options->size;
-        return EXIT_OK;
-    }
-    error = ds_codec_content_size(codec, input->data, input->size, size);
-    if (error == 0)
-        return EXIT_OK;
-    if (error == -ENODATA) {
-        fprintf(stderr, "dspack: %s: does not record the size of its content; give --size\n",
-                options->input);
-        return EXIT_ARGUMENTS;
-    }
-    /* Decoding it fails in the same way, and says why. */
-    ds_codec_decompress(codec, input->data, input->size, NULL, 0, &report);
-    fprintf(stderr, "dspack: %s: bad %s stream: %s\n", options->input, options->format_name,
-            ds_codec_error_text(report.error));
-    return EXIT_DATA;
-}
-
-static int decode(struct ds_codec *codec, const struct options *options, const struct bytes *input)
-{
-    struct ds_codec_report report;
-    struct bytes output;
-    uint64_t size = 0;
-    int status = content_size(codec, options, input, &size);
-
-    if (status != EXIT_OK)
-        return status;
-    if (!bytes_make(&output, size))
-        return EXIT_DATA;
-    if (ds_codec_decompress(codec, input->data, input->size, output.data, output.size, &report) !=
-        0) {
-        fprintf(stderr, "dspack: %s: bad %s stream: tile %u: %s\n", options->input,
-                options->format_name, report.tile, ds_codec_error_text(report.error));
-        status = EXIT_DATA;
-    } else if (!transform_apply(options, &output) || !file_write(options->output, &output)) {
-        status = EXIT_DATA;
-    }
-    bytes_free(&output);
-    return status;
-}
-
-static int encode(struct ds_codec *codec, const struct options *options, struct bytes *input)
-{
-    size_t bound = ds_codec_compress_bound(codec, input->size);
-    struct bytes output;
-    size_t packed = 0;
-    int error, status = EXIT_OK;
-
-    if (input->size == 0 || bound == 0) {
-        fprintf(stderr, "dspack: %s: %zu bytes cannot be packed as %s\n", options->input,
-                input->size, options->format_name);
-        return EXIT_DATA;
-    }
-    if (!transform_apply(options, input) || !bytes_make(&output, bound))
-        return EXIT_DATA;
-    error = ds_codec_compress(codec, options->level, input->data, input->size, output.data,
-                              output.size, &packed);
-    output.size = packed;
-    if (error == -EINVAL) {
-        fprintf(stderr, "dspack: %s has no level %d; see dspack --help\n", options->format_name,
-                options->level);
-        status = EXIT_ARGUMENTS;
-    } else if (error != 0) {
-        fprintf(stderr, "dspack: %s: %s\n", options->input, strerror(-error));
-        status = EXIT_DATA;
-    } else if (!file_write(options->output, &output)) {
-        status = EXIT_DATA;
-    }
-    bytes_free(&output);
-    return status;
+    printf("dspack %u.%u.%u\n", version >> 16, version >> 8 & 0xff, version & 0xff);
 }
 
 int main(int argc, char **argv)
 {
-    struct ds_codec *codec = NULL;
-    struct options options;
-    struct bytes input;
-    int error, status;
-
-    switch (options_parse(&options, argc, argv)) {
-    case OPTIONS_DONE:
-        return EXIT_OK;
-    case OPTIONS_BAD:
-        return EXIT_ARGUMENTS;
-    default:
-        break;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            fputs(usage, stdout);
+            return EXIT_OK;
+        }
+        if (strcmp(argv[i], "--version") == 0) {
+            version_print();
+            return EXIT_OK;
+        }
     }
-    error = ds_codec_create(
-        options.format,
-        ds_codec_config(.path = options.path, .threads = options.threads, .log = log_line), &codec);
-    if (error == -ENOTSUP) /* the log line said what */
-        return EXIT_ARGUMENTS;
-    if (error != 0) {
-        fprintf(stderr, "dspack: %s: %s\n", options.format_name, strerror(-error));
-        return EXIT_DATA;
+    for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].main(argc - 1, argv + 1);
     }
-    status = EXIT_DATA;
-    if (file_read(options.input, &input)) {
-        status = options.encode ? encode(codec, &options, &input) : decode(codec, &options, &input);
-        bytes_free(&input);
-    }
-    ds_codec_destroy(&codec);
-    return status;
+    return convert_main(argc, argv);
 }

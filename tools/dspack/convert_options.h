@@ -1,6 +1,6 @@
 /* The command line of dspack. */
-#ifndef DSPACK_OPTIONS_H
-#define DSPACK_OPTIONS_H
+#ifndef DSPACK_CONVERT_OPTIONS_H
+#define DSPACK_CONVERT_OPTIONS_H
 
 #include <ds/codec.h>
 
@@ -17,10 +17,7 @@ struct options {
     const char *output;
 };
 
-enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_BAD };
-
-/* options_parse fills *options. BAD: one line on stderr said why. DONE: --help or --version was
- * asked for and answered. */
-enum options_result options_parse(struct options *options, int argc, char **argv);
+/* options_parse fills *options. false: one line on stderr said why. */
+bool options_parse(struct options *options, int argc, char **argv);
 
 #endif
