@@ -2,8 +2,8 @@
  *
  * `dspack pack` makes archives; docs/archive.md describes the format byte by byte. An archive
  * object holds the checked tables of one archive, and neither its data nor a descriptor: to read
- * content, open the same file with ds_file_open and let ds_archive_request fill the requests. It
- * needs no engine, and any number of engines may read by it.
+ * content, open the same file with ds_file_open and enqueue requests for its chunks. It needs no
+ * engine, and any number of engines may read by it.
  *
  * Any byte string is safe to open. What is wrong is named by enum ds_archive_error, and nothing is
  * allocated that the archive's own size does not justify. Damage to the tables is always noticed
@@ -45,7 +45,7 @@ struct ds_archive;
     X(TABLES_RANGE, 9, "the tables run past the end of the archive")                               \
     X(TABLE_CHECKSUM, 10, "the checksum of the tables does not match")                             \
     X(NAME_RANGE, 20, "a name lies outside the name table, or names do not follow each other")     \
-    X(NAME, 21, "a bad name: see ds_archive_name_valid")                                             \
+    X(NAME, 21, "a bad name: see ds_archive_name_valid")                                           \
     X(NAME_ORDER, 22, "names are not in ascending order, or one is there twice")                   \
     X(NAMES_LEFT, 23, "the name table is longer than its names")                                   \
     X(ENTRY_RESERVED, 24, "reserved bytes of an entry are set")                                    \

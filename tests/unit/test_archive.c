@@ -164,7 +164,8 @@ Test(archive, the_log_names_the_cause)
     cr_assert_eq(ds_archive_open_memory(maker.bytes, maker.tables_bytes, maker.archive_bytes,
                                         &config, &archive, NULL),
                  -EBADMSG);
-    cr_assert_str_eq(line, "archive (memory): reserved bytes of a chunk are set (entry 2, chunk 2)");
+    cr_assert_str_eq(line,
+                     "archive (memory): reserved bytes of a chunk are set (entry 2, chunk 2)");
     config.reserved = 1;
     cr_assert_eq(ds_archive_open_memory(maker.bytes, maker.tables_bytes, maker.archive_bytes,
                                         &config, &archive, NULL),

@@ -83,7 +83,8 @@ static const struct lie lies[] = {
     LIE(HEADER, HEADER_ARCHIVE_BYTES, 8, 64, TABLES_RANGE),
     LIE(HEADER, HEADER_NAMES, 4, 17, NAMES_LEFT),
     LIE(HEADER, HEADER_NAMES, 4, 15, NAME_RANGE),
-    LIE(HEADER, HEADER_ENTRIES, 4, 2, NAME_RANGE),
+    LIE(HEADER, HEADER_ENTRIES, 4, 2, NAME), /* the other tables are looked for elsewhere */
+    LIE(HEADER, HEADER_CHUNKS, 4, 3, NAME),
     LIE(HEADER, HEADER_ENTRIES, 4, 0, NAMES_LEFT),
     LIE(ENTRY0, ENTRY_NAME_OFFSET, 4, 1, NAME_RANGE),
     LIE(ENTRY1, ENTRY_NAME_OFFSET, 4, UINT32_MAX, NAME_RANGE),
@@ -96,7 +97,7 @@ static const struct lie lies[] = {
     LIE(NAMES, 0, 1, '\\', NAME),
     LIE(NAMES, 0, 1, 0x80, NAME),
     LIE(NAMES, 6, 1, '.', NAME),
-    LIE(NAMES, 9, 1, '/', NAME),
+    LIE(NAMES, 10, 1, '/', NAME),
     LIE(NAMES, 0, 1, 'z', NAME_ORDER),
     LIE(NAMES, 8, 1, 'a', NAME_ORDER),
     LIE(ENTRY1, ENTRY_RESERVED, 1, 1, ENTRY_RESERVED),
@@ -167,8 +168,9 @@ Test(archive_hostile, each_lie_is_named)
                      ds_archive_error_name(lie->verdict));
         named[lie->verdict] = true;
     }
-    named[DS_ARCHIVE_ERROR_NONE] = named[DS_ARCHIVE_ERROR_SHORT] = true; /* tested above */
+    named[DS_ARCHIVE_ERROR_NONE] = named[DS_ARCHIVE_ERROR_SHORT] = true; /* by other tests */
     named[DS_ARCHIVE_ERROR_HEADER_CHECKSUM] = named[DS_ARCHIVE_ERROR_TABLE_CHECKSUM] = true;
+    named[DS_ARCHIVE_ERROR_CHUNKS_LEFT] = true;
 #define NAMED(name, value, text) cr_assert(named[value], "%s is never said", #name);
     DS_ARCHIVE_ERROR_TABLE(NAMED)
 #undef NAMED
@@ -184,6 +186,17 @@ Test(archive_hostile, checksums_are_told_apart)
     maker.bytes[HEADER_CRC] ^= 1;
     maker_chunk(&maker, 1)[CHUNK_STORED_CRC] ^= 1;
     cr_assert_eq(verdict(&maker, -EBADMSG), DS_ARCHIVE_ERROR_TABLE_CHECKSUM);
+}
+
+Test(archive_hostile, chunks_that_belong_to_no_entry)
+{
+    static struct maker maker;
+
+    cr_assert_eq(maker_make(&maker), 0);
+    put_u32(maker.bytes + HEADER_ENTRIES, 0);
+    put_u32(maker.bytes + HEADER_NAMES, 0);
+    checksums_mend(maker.bytes, maker.archive_bytes);
+    cr_assert_eq(verdict(&maker, -EBADMSG), DS_ARCHIVE_ERROR_CHUNKS_LEFT);
 }
 
 Test(archive_hostile, a_great_claim_costs_no_memory)
