@@ -12,7 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PARK_NS 2000000000u
 
 static void keep_line(void *ctx, enum ds_log_level level, const char *message)
 {
@@ -120,10 +119,10 @@ void lane_turn(struct lane *lane)
     key = event_prepare(&lane->event);
     if (read_stage_ops.ready(&lane->stage))
         event_cancel(&lane->event);
-    else if (read_stage_ops.park(&lane->stage, PARK_NS))
+    else if (read_stage_ops.park(&lane->stage, LANE_PARK_NS))
         event_cancel(&lane->event);
     else
-        event_wait(&lane->event, key, PARK_NS);
+        event_wait(&lane->event, key, LANE_PARK_NS);
 }
 
 struct chunk *lane_pop(struct lane *lane)

@@ -162,6 +162,12 @@ static void await(_Atomic uint32_t *counter, uint32_t at_least)
     }
 }
 
+/* Until the thread has announced its sleep; nothing has signalled it, so it sleeps now. */
+static void await_sleep(struct bench *bench)
+{
+    await(&bench->worker.event.waiters, 1);
+}
+
 Test(worker, stages_start_in_order_and_stop_in_reverse_on_the_workers_thread)
 {
     struct bench bench;
@@ -219,6 +225,9 @@ Test(worker, a_parked_worker_is_woken_by_its_event)
     }
     await(&bench.fakes[0].moved, 1000 / SLOWNESS);
     await(&bench.fakes[1].moved, 1000 / SLOWNESS);
+    await_sleep(&bench);
+    give_input(&bench, 0, 1);
+    await(&bench.fakes[0].moved, 1000 / SLOWNESS + 1);
     cr_assert_gt(STAT_GET(bench.fakes[0].stats.counters.parks), 0);
     worker_stop(&bench.worker);
     worker_fini(&bench.worker);
@@ -232,7 +241,7 @@ Test(worker, a_parked_worker_takes_no_turns)
 
     bench_open(&bench, 1, &plain_ops);
     cr_assert_eq(worker_launch(&bench.worker), 0);
-    pause_for(20 * MS_NS);
+    await_sleep(&bench);
     turns = atomic_load(&bench.fakes[0].turns);
     pause_for(50 * MS_NS);
     cr_assert_leq(atomic_load(&bench.fakes[0].turns), turns + 2);
@@ -247,9 +256,9 @@ Test(worker, spins_for_spin_ns_before_it_parks)
     bench_open(&bench, 1, &plain_ops);
     bench.worker.spin_ns = UINT32_MAX;
     cr_assert_eq(worker_launch(&bench.worker), 0);
+    await(&bench.fakes[0].turns, 100);
     pause_for(30 * MS_NS);
     cr_assert_eq(STAT_GET(bench.fakes[0].stats.counters.parks), 0, "told never to park");
-    cr_assert_gt(atomic_load(&bench.fakes[0].turns), 100);
     worker_stop(&bench.worker);
     worker_fini(&bench.worker);
 }
