@@ -13,7 +13,7 @@
 
 #define PROGRESS_NS (NS_PER_S / 5)
 
-static void failure_tell(const struct drive *d, const struct ds_result *result)
+void drive_failure_tell(const struct drive *d, const struct ds_result *result)
 {
     const struct drive_slot *slot = &d->slots[result->user_data];
 
@@ -22,7 +22,7 @@ static void failure_tell(const struct drive *d, const struct ds_result *result)
              result->error != 0 ? ": " : "", result->error != 0 ? strerror(-result->error) : "");
 }
 
-static void request_fill(struct drive *d, struct ds_request *request, uint64_t slot)
+void drive_request_fill(struct drive *d, struct ds_request *request, uint64_t slot)
 {
     struct block block = sequence_next(d->sequence);
     uint64_t size = d->sequence->size;
@@ -72,7 +72,7 @@ static void results_take(struct drive *d, const struct ds_result *results, uint3
         ds_histogram_record(d->latency_ns, results[i].latency_ns);
         bytes += results[i].bytes;
         if (results[i].status != DS_STATUS_OK && d->errors++ == 0)
-            failure_tell(d, &results[i]);
+            drive_failure_tell(d, &results[i]);
     }
     d->completed += n;
     d->in_flight -= n;
@@ -95,7 +95,7 @@ static void drive_complete(void *ctx, const struct ds_result *results, uint32_t 
         uint32_t refill = (uint32_t)min_u64(n, d->issue_max - d->issued);
 
         for (uint32_t i = 0; i < refill; i++)
-            request_fill(d, &d->batch[i], results[i].user_data);
+            drive_request_fill(d, &d->batch[i], results[i].user_data);
         d->issued += refill;
         batch_send(d, refill);
     }
@@ -128,7 +128,10 @@ int drive_open(struct drive *drive)
         drive->session->engine,
         ds_queue_config(.flags = DS_QUEUE_SINGLE_PRODUCER, .capacity = drive->depth * 2,
                         .priority = drive->priority, .name = "dsbench",
-                        .on_complete = drive_complete, .on_complete_ctx = drive),
+                        .on_complete =
+                            drive->on_complete != NULL ? drive->on_complete : drive_complete,
+                        .on_complete_ctx =
+                            drive->on_complete != NULL ? drive->on_complete_ctx : drive),
         &drive->queue);
     if (error != 0)
         complain("no queue for %u requests: %s", drive->depth, strerror(-error));
@@ -188,7 +191,7 @@ void drive_pass(struct drive *drive, const char *progress, struct measure *measu
     drive->completed = drive->errors = drive->in_flight = 0;
     drive->issued = first;
     for (uint32_t i = 0; i < first; i++)
-        request_fill(drive, &drive->batch[i], i);
+        drive_request_fill(drive, &drive->batch[i], i);
     start_cpu_ns = cpu_now_ns();
     start_ns = now_ns();
     drive->end_ns = start_ns;

@@ -23,6 +23,8 @@ struct drive {
     struct ds_request *batch; /* `depth` requests, refilled in place */
     struct drive_slot *slots; /* what is in flight under user_data 0..depth-1 */
     struct ds_histogram *latency_ns;
+    ds_complete_fn on_complete; /* NULL = the drive's own */
+    void *on_complete_ctx;
     const _Atomic bool *stop; /* ends a pass early; NULL = nobody does */
 
     /* One pass. */
@@ -42,6 +44,12 @@ struct drive {
 /* drive_open makes the queue and the tables. 0, or -errno after a complaint. */
 int drive_open(struct drive *drive);
 void drive_close(struct drive *drive);
+
+/* drive_request_fill makes a request of the next place in the sequence, for a slot. */
+void drive_request_fill(struct drive *drive, struct ds_request *request, uint64_t slot);
+
+/* drive_failure_tell complains about a result. */
+void drive_failure_tell(const struct drive *drive, const struct ds_result *result);
 
 /* drive_pass issues up to issue_max requests until the deadline, waits for all of them, and adds to
  * *measure. */

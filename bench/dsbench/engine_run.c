@@ -18,6 +18,8 @@ struct engine_run {
     struct sequence sequence;
     struct target target;
     struct drive drive;
+    struct open_loop *open_loop;   /* NULL = drive_pass */
+    struct timeline *timeline;     /* NULL = none */
     struct background *background; /* NULL = none */
     uint32_t *order;   /* verified: of the blocks of one window */
     uint64_t window_n; /* blocks of the target */
@@ -84,8 +86,13 @@ int engine_run_open(struct session *session, const struct workload *workload,
                                   .depth = workload->depth,
                                   .priority = workload->priority,
                                   .by_block = workload->verify};
-        error = drive_open(&r->drive);
+        error = workload->rate_per_s > 0
+                    ? open_loop_open(&r->drive, workload->rate_per_s, workload->poisson,
+                                     workload->seed, &r->open_loop)
+                    : drive_open(&r->drive);
     }
+    if (error == 0 && workload->timeline_ms > 0)
+        error = timeline_open(session, workload->timeline_ms, &r->timeline);
     if (error == 0 && workload->background)
         error = background_open(session, workload->seed, &r->background);
     if (error != 0)
@@ -102,6 +109,8 @@ void engine_run_close(struct engine_run **run)
     if (r == NULL)
         return;
     background_close(&r->background);
+    timeline_close(&r->timeline);
+    open_loop_close(&r->open_loop);
     drive_close(&r->drive);
     target_close(&r->target);
     sequence_close(&r->sequence);
@@ -168,7 +177,10 @@ static void pass_run(struct engine_run *run, uint64_t issue_max, const char *pro
     if (counters != NULL)
         counters_read(run->session, &counters[0]);
     run->drive.deadline_ns = left_ns == 0 ? 0 : now_ns() + left_ns;
-    drive_pass(&run->drive, progress, &result->measure);
+    if (run->open_loop != NULL)
+        open_loop_pass(run->open_loop, &result->measure, &result->open);
+    else
+        drive_pass(&run->drive, progress, &result->measure);
     if (counters != NULL) {
         counters_read(run->session, &counters[1]);
         shares_add(result->stages, &counters[0], &counters[1]);
@@ -215,6 +227,21 @@ static int verified_run(struct engine_run *run, const char *progress, struct eng
     return 0;
 }
 
+static int watched_run(struct engine_run *run, const char *progress, struct engine_result *result)
+{
+    int error = run->timeline == NULL ? 0 : timeline_start(run->timeline);
+
+    if (error != 0)
+        return error;
+    if (run->workload.verify)
+        error = verified_run(run, progress, result);
+    else
+        pass_run(run, UINT64_MAX, progress, result);
+    if (run->timeline != NULL)
+        timeline_stop(run->timeline);
+    return error;
+}
+
 int engine_run_once(struct engine_run *run, const char *progress, struct engine_result *result)
 {
     int error = 0;
@@ -224,10 +251,7 @@ int engine_run_once(struct engine_run *run, const char *progress, struct engine_
         error = background_start(run->background);
     if (error != 0)
         return error;
-    if (run->workload.verify)
-        error = verified_run(run, progress, result);
-    else
-        pass_run(run, UINT64_MAX, progress, result);
+    error = watched_run(run, progress, result);
     if (run->background != NULL)
         background_stop(run->background, &result->background);
     shares_finish(result->stages, run->session->info.read_lanes, result->measure.wall_ns);
@@ -236,4 +260,9 @@ int engine_run_once(struct engine_run *run, const char *progress, struct engine_
         error = -EINTR;
     }
     return error;
+}
+
+const struct timeline *engine_run_timeline(const struct engine_run *run)
+{
+    return run->timeline;
 }

@@ -3,6 +3,8 @@
 #define DSBENCH_ENGINE_RUN_H
 
 #include "measure.h"
+#include "open_loop.h"
+#include "timeline.h"
 #include "verify.h"
 
 struct stage_share {
@@ -20,6 +22,7 @@ struct engine_result {
     struct verdict verdict;
     bool verified;
     struct measure background;
+    struct open_result open; /* with workload.rate_per_s */
     struct stage_share stages[DS_STAGE_COUNT];
 };
 
@@ -35,5 +38,8 @@ void engine_run_close(struct engine_run **run);
  * not. 0 with *result filled (failed requests are counted in it, and the first was complained
  * about), or -errno after a complaint: the run could not be made or compared. */
 int engine_run_once(struct engine_run *run, const char *progress, struct engine_result *result);
+
+/* engine_run_timeline returns that of the last run, or NULL. */
+const struct timeline *engine_run_timeline(const struct engine_run *run);
 
 #endif

@@ -27,6 +27,7 @@ static const struct word read_words[] = {{"auto", DS_READ_AUTO},
                                          {"pread", DS_READ_PREAD},
                                          {"nil", DS_READ_NIL},
                                          {NULL, 0}};
+static const struct word arrival_words[] = {{"fixed", 0}, {"poisson", 1}, {NULL, 0}};
 static const struct word direct_words[] = {
     {"auto", DS_DIRECT_AUTO}, {"on", DS_DIRECT_ON}, {"off", DS_DIRECT_OFF}, {NULL, 0}};
 static const struct word topology_words[] = {{"auto", DS_TOPOLOGY_AUTO},
@@ -106,6 +107,15 @@ const struct option_row option_rows[] = {
      "beside random reads of 64K at low priority, as many as the\n"
      "disk takes; the measured ones are realtime then, unless\n"
      "--priority is given"},
+    {"rate", OPTION_REAL, RUN, AT(rate), 0.1, 1e8, NULL, "R",
+     "send R requests a second, whether earlier ones are complete\n"
+     "or not; latency counts from when a request was to be sent,\n"
+     "and --depth is the most in flight (default 1024 then)"},
+    {"arrival", OPTION_WORD, RUN, AT(poisson), 0, 0, arrival_words, "A",
+     "fixed or poisson: the intervals of --rate (default fixed)"},
+    {"timeline", OPTION_COUNT, RUN, AT(timeline_ms), 10, 60000, NULL, "MS",
+     "look at the counters at this interval and put what passed\n"
+     "in each into the JSON"},
     {"verify", OPTION_ON, DEMO | RUN, AT(verify), 0, 0, NULL, NULL,
      "read into a destination as large as the file (or 1 GiB of\n"
      "it), each block once, and compare (demo always does)"},

@@ -229,6 +229,14 @@ static int options_check(const struct options *o)
                  o->dest == DEST_NIL ? "--dest" : "--read");
         return -EINVAL;
     }
+    if (o->rate > 0 && o->verify) {
+        complain("--verify reads each block once, --rate as many as are due: choose one");
+        return -EINVAL;
+    }
+    if (option_given(o, "arrival") && o->rate == 0) {
+        complain("--arrival needs --rate");
+        return -EINVAL;
+    }
     if (o->files_n > 0 && (o->dir != NULL || o->make_bytes != 0 || o->keep)) {
         complain("--dir, --bytes and --keep are about made files, but FILEs are given");
         return -EINVAL;
@@ -288,7 +296,7 @@ static void options_default(struct options *o)
     if (o->size == 0 && !demo)
         o->size = 64 << 10;
     if (o->depth == 0 && !demo)
-        o->depth = 32;
+        o->depth = o->rate > 0 ? 1024 : 32;
 }
 
 static void row_print(const struct option_row *row)

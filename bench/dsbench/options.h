@@ -57,6 +57,9 @@ struct options {
     const char *json; /* path, "-" for stdout, or NULL */
     int priority;     /* enum ds_priority of the measured requests */
     bool background;
+    double rate;          /* requests/s of an open loop; 0 = closed */
+    int poisson;
+    uint32_t timeline_ms; /* 0 = none */
     uint32_t rounds;
     uint32_t peers; /* mask of 1 << enum peer */
     uint64_t seed;

@@ -143,6 +143,13 @@ void report_rates(FILE *out, const struct report *report)
             (double)ds_histogram_quantile(h, 0.9) / 1000,
             (double)ds_histogram_quantile(h, 0.99) / 1000,
             (double)ds_histogram_quantile(h, 0.999) / 1000, (double)h->max / 1000);
+    if (r->open.offered_per_s > 0)
+        fprintf(out,
+                "offered     %.0f requests/s (%s intervals), %.0f completed, %" PRIu64
+                " never sent; p99 sent %.1f us late\n",
+                r->open.offered_per_s, report->workload->poisson ? "Poisson" : "fixed",
+                report->requests_per_s, r->open.unsent,
+                (double)ds_histogram_quantile(&r->open.late_ns, 0.99) / 1000);
     if (r->background.requests > 0)
         fprintf(out, "background  %.3f GB/s, %.0f requests/s of low priority\n",
                 measure_bytes_per_s(&r->background) / 1e9,

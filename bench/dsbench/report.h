@@ -26,6 +26,7 @@ struct report {
     const struct session *session;
     const struct workload *workload;
     const struct engine_result *result;
+    const struct timeline *timeline; /* or NULL */
     const char *id; /* sweep: what names the point; else NULL */
     /* compare, sweep: medians instead of result->measure's rates; else they are computed from it */
     double requests_per_s;

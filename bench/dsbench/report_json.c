@@ -28,6 +28,9 @@ static void config_write(struct json *json, const struct report *report)
     json_bool(json, "verify", w->verify);
     json_string(json, "priority", priority_name(w->priority));
     json_bool(json, "background", w->background);
+    json_number(json, "rate", w->rate_per_s);
+    json_string(json, "arrival",
+                w->rate_per_s == 0 ? "closed" : w->poisson ? "poisson" : "fixed");
     json_integer(json, "seed", w->seed);
     json_object_end(json);
 }
@@ -60,6 +63,16 @@ static void latency_write(struct json *json, const struct ds_histogram *h)
     json_object_end(json);
 }
 
+static void open_write(struct json *json, const struct open_result *open)
+{
+    json_object(json, "open_loop");
+    json_number(json, "offered_per_s", open->offered_per_s);
+    json_integer(json, "unsent", open->unsent);
+    json_number(json, "late_p50_us", (double)ds_histogram_quantile(&open->late_ns, 0.5) / 1000);
+    json_number(json, "late_p99_us", (double)ds_histogram_quantile(&open->late_ns, 0.99) / 1000);
+    json_object_end(json);
+}
+
 static void result_write(struct json *json, const struct report *report)
 {
     const struct engine_result *r = report->result;
@@ -76,6 +89,8 @@ static void result_write(struct json *json, const struct report *report)
     json_number(json, "cpu_us_per_request", report->cpu_us_per_request);
     json_integer(json, "errors", r->measure.errors);
     latency_write(json, &r->latency_ns);
+    if (r->open.offered_per_s > 0)
+        open_write(json, &r->open);
     json_object(json, "background");
     json_integer(json, "requests", r->background.requests);
     json_number(json, "bytes_per_s", measure_bytes_per_s(&r->background));
@@ -142,6 +157,8 @@ void report_write(FILE *out, const struct report *report)
     path_write(&json, report->session);
     result_write(&json, report);
     stages_write(&json, report->result);
+    if (report->timeline != NULL)
+        timeline_write(&json, report->timeline);
     peers_write(&json, report);
     json_object_end(&json);
     fputc('\n', out);

@@ -15,6 +15,9 @@ struct workload workload_make(const struct options *options, uint64_t size, uint
         .verify = options->verify,
         .priority = options->priority,
         .background = options->background,
+        .rate_per_s = options->rate,
+        .poisson = options->poisson != 0,
+        .timeline_ms = options->timeline_ms,
         .requests_max = options->requests,
         .least_ns = ns != 0 ? ns : UINT64_MAX,
         .most_ns = ns,
@@ -23,11 +26,12 @@ struct workload workload_make(const struct options *options, uint64_t size, uint
 }
 
 static int result_report(const struct session *session, const struct workload *workload,
-                         const struct engine_result *result)
+                         const struct engine_result *result, const struct timeline *timeline)
 {
     struct report report = report_make(session, workload, result);
     int error;
 
+    report.timeline = timeline;
     if (!report_is_quiet(session->options)) {
         report_workload(stdout, session, workload);
         report_rates(stdout, &report);
@@ -53,7 +57,7 @@ int command_run(const struct options *options)
         return EXIT_FAILURE;
     if (engine_run_open(&session, &workload, &run) == 0 &&
         engine_run_once(run, "running", &result) == 0)
-        status = result_report(&session, &workload, &result);
+        status = result_report(&session, &workload, &result, engine_run_timeline(run));
     engine_run_close(&run);
     session_close(&session);
     return status;

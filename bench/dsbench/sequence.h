@@ -13,6 +13,9 @@ struct workload {
     bool sequential;
     bool verify;
     uint32_t priority;     /* enum ds_priority */
+    double rate_per_s;     /* open loop; 0 = `depth` requests are always in flight */
+    bool poisson;          /* open loop: intervals are exponential, not fixed */
+    uint32_t timeline_ms;  /* look at the counters at this interval; 0 = do not */
     bool background;       /* beside the load of background.h */
     uint64_t requests_max; /* 0 = no limit */
     uint64_t least_ns;     /* verified: pass again until then */
