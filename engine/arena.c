@@ -133,21 +133,26 @@ void arena_close(struct arena *arena, const struct host *host)
     arena->runs = NULL;
 }
 
-/* Takes a run off the free ones, or returns ARENA_NONE. */
-static uint32_t run_take(struct arena *arena, uint32_t units)
+/* Takes the first `units` of a free run that has as many. */
+static void run_cut(struct arena *arena, uint32_t unit, uint32_t units)
 {
-    uint32_t unit, rest;
+    uint32_t rest = arena->runs[unit].units - units;
 
-    unit = class_search(arena, class_covering(units));
-    if (unit == ARENA_NONE)
-        unit = class_walk(arena, units);
-    if (unit == ARENA_NONE)
-        return ARENA_NONE;
     run_remove(arena, unit);
-    rest = arena->runs[unit].units - units;
     if (rest > 0)
         run_insert(arena, unit + units, rest);
     run_mark_used(arena, unit, units);
+}
+
+/* Takes a run off the free ones, or returns ARENA_NONE. */
+static uint32_t run_take(struct arena *arena, uint32_t units)
+{
+    uint32_t unit = class_search(arena, class_covering(units));
+
+    if (unit == ARENA_NONE)
+        unit = class_walk(arena, units);
+    if (unit != ARENA_NONE)
+        run_cut(arena, unit, units);
     return unit;
 }
 
@@ -182,20 +187,41 @@ static void kept_merge(struct arena *arena)
     arena->kept_n = 0;
 }
 
+/* The runs of this size that wait to be taken again, or NULL. */
+static struct arena_kept *kept_of(struct arena *arena, uint32_t units)
+{
+    return units <= ARENA_KEPT_UNITS ? &arena->kept[units - 1] : NULL;
+}
+
+static uint32_t kept_n(const struct arena_kept *kept)
+{
+    return kept != NULL ? kept->tail - kept->head : 0;
+}
+
+static uint32_t kept_at(const struct arena_kept *kept, uint32_t index)
+{
+    return kept->units[(kept->head + index) % ARENA_KEPT_RUNS];
+}
+
+static uint32_t kept_take(struct arena *arena, struct arena_kept *kept, uint32_t units)
+{
+    uint32_t unit = kept->units[kept->head++ % ARENA_KEPT_RUNS];
+
+    arena->runs[unit].next = RUN_OUT;
+    arena->kept_n -= units;
+    arena->used_n += units;
+    return unit;
+}
+
 uint32_t arena_take(struct arena *arena, uint32_t units)
 {
     struct arena_kept *kept;
     uint32_t unit;
 
     DS_ASSERT(units >= 1);
-    kept = units <= ARENA_KEPT_UNITS ? &arena->kept[units - 1] : NULL;
-    if (kept != NULL && kept->head != kept->tail) {
-        unit = kept->units[kept->head++ % ARENA_KEPT_RUNS];
-        arena->runs[unit].next = RUN_OUT;
-        arena->kept_n -= units;
-        arena->used_n += units;
-        return unit;
-    }
+    kept = kept_of(arena, units);
+    if (kept_n(kept) > 0)
+        return kept_take(arena, kept, units);
     if (units > arena->units_n - arena->used_n)
         return ARENA_NONE;
     unit = run_take(arena, units);
@@ -205,6 +231,39 @@ uint32_t arena_take(struct arena *arena, uint32_t units)
     }
     if (unit != ARENA_NONE)
         arena->used_n += units;
+    return unit;
+}
+
+uint32_t arena_take_after(struct arena *arena, uint32_t unit, uint32_t units)
+{
+    struct arena_kept *kept = kept_of(arena, units);
+    uint32_t next;
+
+    DS_ASSERT(units >= 1 && unit < arena->units_n && arena->runs[unit].next == RUN_OUT);
+    next = unit + arena->runs[unit].units;
+    if (kept_n(kept) > 0 && kept_at(kept, 0) == next)
+        return kept_take(arena, kept, units);
+    if (next >= arena->units_n || !arena->runs[next].is_free || arena->runs[next].units < units)
+        return ARENA_NONE;
+    run_cut(arena, next, units);
+    arena->used_n += units;
+    return next;
+}
+
+uint32_t arena_take_roomy(struct arena *arena, uint32_t units, uint32_t room)
+{
+    struct arena_kept *kept = kept_of(arena, units);
+    uint32_t unit = ARENA_NONE;
+
+    DS_ASSERT(units >= 1);
+    if (kept_n(kept) > 1 && kept_at(kept, 1) == kept_at(kept, 0) + units)
+        return kept_take(arena, kept, units);
+    if (room > units)
+        unit = class_search(arena, class_covering(room));
+    if (unit == ARENA_NONE)
+        return arena_take(arena, units);
+    run_cut(arena, unit, units);
+    arena->used_n += units;
     return unit;
 }
 
@@ -218,7 +277,7 @@ void arena_give(struct arena *arena, uint32_t unit)
     units = arena->runs[unit].units;
     DS_ASSERT(units >= 1 && units <= arena->used_n);
     arena->used_n -= units;
-    kept = units <= ARENA_KEPT_UNITS ? &arena->kept[units - 1] : NULL;
+    kept = kept_of(arena, units);
     if (kept == NULL || kept->tail - kept->head == ARENA_KEPT_RUNS) {
         run_give(arena, unit);
         return;

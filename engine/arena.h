@@ -50,6 +50,14 @@ void arena_close(struct arena *arena, const struct host *host);
 /* arena_take returns the first unit of a run of `units` >= 1 units, or ARENA_NONE. */
 uint32_t arena_take(struct arena *arena, uint32_t units);
 
+/* arena_take_after takes `units` right behind the run that begins at `unit`, which must be in use,
+ * or returns ARENA_NONE where they are not free. */
+uint32_t arena_take_after(struct arena *arena, uint32_t unit, uint32_t units);
+
+/* arena_take_roomy is arena_take out of a free run of at least `room` units, if there is one: what
+ * is taken next can go right behind it. */
+uint32_t arena_take_roomy(struct arena *arena, uint32_t units, uint32_t room);
+
 /* arena_give returns a run by its first unit. */
 void arena_give(struct arena *arena, uint32_t unit);
 

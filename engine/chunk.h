@@ -35,6 +35,12 @@ enum chunk_state {
 
 #define CHUNK_NO_ARENA UINT32_MAX
 
+/* The largest disk transfer that is made of several chunks, bytes and chunks: beyond it the disk
+ * gains nothing by a larger one, and has fewer to work on at once. The submit stage places chunks
+ * that may share one side by side. */
+#define CHUNK_GROUP_BYTES (64u << 10)
+#define CHUNK_GROUP_MAX   64u
+
 struct chunk {
     struct request *request;
     uint8_t *memory;          /* what the disk reads into or writes from */
@@ -53,7 +59,13 @@ struct chunk {
     uint8_t direct : 1;       /* the disk transfer uses the file's O_DIRECT descriptor */
     uint8_t ordinary : 1;     /* counts towards the window of requests that are not REALTIME */
     uint8_t packed : 1;       /* a whole request with a codec, not decoded yet */
-    int32_t error;            /* -errno, or the VkResult for DEVICE_LOST and VULKAN_ERROR */
+    uint8_t joins : 1;        /* goes on in the file where the one before it ends */
+    uint8_t alone : 1;        /* shares no transfer: one that it shared has failed */
+    union {
+        int32_t error;        /* -errno, or the VkResult for DEVICE_LOST and VULKAN_ERROR */
+        int32_t group_next;   /* in flight: chunks from this one to the next of its transfer in the
+                                 chunks' table; 0 = it is the last. Read stage */
+    };
     uint64_t entered_ns;      /* when it entered the stage it is in */
 };
 
@@ -63,6 +75,23 @@ static inline void chunk_advance(struct chunk *chunk, enum chunk_state from, enu
 {
     DS_ASSERT(chunk->state == from);
     chunk->state = (uint8_t)to;
+}
+
+/* The chunk behind this one in their shared transfer, or NULL. Distances are counted in bytes: the
+ * compiler must not assume that the chunks of a test are in one array. */
+static inline struct chunk *chunk_group_next(const struct chunk *chunk)
+{
+    intptr_t bytes = (intptr_t)chunk->group_next * (intptr_t)sizeof(*chunk);
+
+    return bytes != 0 ? (struct chunk *)((uintptr_t)chunk + (uintptr_t)bytes) : NULL;
+}
+
+static inline void chunk_group_link(struct chunk *chunk, const struct chunk *next)
+{
+    intptr_t bytes = (intptr_t)((uintptr_t)next - (uintptr_t)chunk);
+
+    DS_ASSERT(bytes % (intptr_t)sizeof(*chunk) == 0);
+    chunk->group_next = (int32_t)(bytes / (intptr_t)sizeof(*chunk));
 }
 
 /* chunk_fail keeps the first error. */

@@ -1,10 +1,11 @@
 /* The read stage: what happens to a chunk between its pop from the submit stage and its push to the
- * copy stage, whichever back end moves the bytes. Here alone are results judged: short transfers,
- * retries, the end of a file, and errno to status. */
+ * copy stage, whichever back end moves the bytes. */
 #include "stages/read.h"
 
 #include "engine/hist.h"
 #include "engine/request.h"
+#include "stages/read_group.h"
+#include "stages/read_settle.h"
 
 #include <ds/queue.h>
 #include <string.h>
@@ -13,9 +14,6 @@
 #define TURN_REAP_MAX 128
 #define TURN_POP_MAX  128
 
-/* What a raw O_DIRECT descriptor is taken to demand: nobody asked statx about it. */
-#define RAW_DIRECT_ALIGN 4096
-
 struct turn {
     uint64_t now_ns;
     struct tally tally;
@@ -23,6 +21,8 @@ struct turn {
     struct chunk *finished[TURN_REAP_MAX + TURN_POP_MAX];
     struct chunk *packed[TURN_REAP_MAX + TURN_POP_MAX]; /* finished, and to be decoded */
 };
+
+static void hand_on(struct read_stage *stage, struct turn *turn);
 
 int chunk_fd(const struct chunk *chunk)
 {
@@ -33,146 +33,10 @@ int chunk_fd(const struct chunk *chunk)
     return chunk->direct ? request->file->direct_fd : request->file->buffered_fd;
 }
 
-static uint32_t chunk_align(const struct chunk *chunk)
-{
-    const struct ds_file *file = chunk->request->file;
-
-    if (!chunk->direct)
-        return 1;
-    return file != NULL ? file->offset_align : RAW_DIRECT_ALIGN;
-}
-
-/* Where in [0, io_bytes) the payload begins: after the bytes read for alignment only. */
-static uint64_t payload_start(const struct chunk *chunk)
-{
-    return chunk->request->offset + chunk->request_offset - chunk->file_offset;
-}
-
 static bool needs_transfer(const struct chunk *chunk)
 {
     return chunk->status == DS_STATUS_OK &&
            (chunk->kind == CHUNK_READ || chunk->kind == CHUNK_WRITE || chunk->kind == CHUNK_FLUSH);
-}
-
-static bool is_covered(const struct chunk *chunk)
-{
-    /* all of a write; of a read, the alignment's tail may lie beyond the end of the file */
-    return chunk->io_done >= payload_start(chunk) + chunk->payload_bytes;
-}
-
-static enum ds_status status_from_errno(int error, bool is_write)
-{
-    switch (error) {
-    case ENOSPC:
-    case EDQUOT:
-        return DS_STATUS_NO_SPACE;
-    case EROFS:
-    case EBADF:
-    case EPERM: /* an immutable file, a sealed memfd */
-        return is_write ? DS_STATUS_READ_ONLY : DS_STATUS_IO_ERROR;
-    case EFAULT:
-        return DS_STATUS_ACCESS_VIOLATION;
-    case ENOMEM:
-        return DS_STATUS_NO_MEMORY;
-    default:
-        return DS_STATUS_IO_ERROR;
-    }
-}
-
-static void fail(struct read_stage *stage, struct chunk *chunk, enum ds_status status, int error)
-{
-    chunk_fail(chunk, status, error);
-    STAT_ADD(stage->stats.counters.errors, 1);
-}
-
-/* The settle_ functions judge one result. True: the chunk is finished, well or not. False: what is
- * left of it is to be issued again. */
-
-static bool settle_end_of_file(struct read_stage *stage, struct chunk *chunk)
-{
-    uint64_t start = payload_start(chunk);
-
-    if (chunk->kind == CHUNK_WRITE) {
-        fail(stage, chunk, DS_STATUS_IO_ERROR, -EIO); /* a write that moves nothing */
-    } else if ((chunk->request->flags & DS_REQUEST_ALLOW_SHORT) == 0) {
-        fail(stage, chunk, DS_STATUS_END_OF_FILE, 0);
-    } else {
-        uint64_t came = chunk->io_done > start ? chunk->io_done - start : 0;
-
-        chunk->payload_bytes = (uint32_t)min_u64(came, chunk->payload_bytes);
-    }
-    return true;
-}
-
-static bool settle_bytes(struct read_stage *stage, struct chunk *chunk, uint32_t bytes)
-{
-    uint32_t begin = chunk->io_done;
-    uint32_t align = chunk_align(chunk);
-
-    DS_ASSERT(bytes <= chunk->io_bytes - begin);
-    chunk->io_done = begin + bytes;
-    if (chunk->io_done == chunk->io_bytes && bytes > 0)
-        return true; /* all of it, without a look at the request */
-    if (is_covered(chunk))
-        return true;
-    if (bytes == 0)
-        return settle_end_of_file(stage, chunk);
-    if (chunk->io_done % align == 0)
-        return false;
-    /* A direct transfer that ended within a block: the end of the file, most likely. The page cache
-     * knows, without going to the disk, and takes the rest if it is not. */
-    if (chunk->request->file != NULL) {
-        chunk->direct = 0;
-        return false;
-    }
-    /* a raw descriptor has no such twin: read the block again, unless there is nothing new in it */
-    chunk->io_done = (uint32_t)align_down_u64(chunk->io_done, align);
-    if (chunk->io_done != begin)
-        return false;
-    chunk->io_done += bytes;
-    return settle_end_of_file(stage, chunk);
-}
-
-static bool settle_refused_direct(struct read_stage *stage, struct chunk *chunk)
-{
-    struct ds_file *file = chunk->request->file;
-
-    if (!atomic_exchange_explicit(&file->direct_refused, true, memory_order_relaxed))
-        host_log(stage->host, DS_LOG_WARNING,
-                 "%s: EINVAL on an aligned O_DIRECT transfer (memory %u, offset %u); "
-                 "the file is buffered from now on",
-                 stage->backend->name, file->memory_align, file->offset_align);
-    chunk->direct = 0;
-    return false;
-}
-
-static bool settle_error(struct read_stage *stage, struct chunk *chunk, int error)
-{
-    switch (error) {
-    case EINTR:
-    case EAGAIN:
-    case ECANCELED: /* the thread that issued it ended (MANUAL), and its kernel worker with it */
-        return false;
-    case EINVAL:
-        if (chunk->direct && chunk->request->file != NULL)
-            return settle_refused_direct(stage, chunk);
-        break;
-    }
-    fail(stage, chunk, status_from_errno(error, chunk->kind != CHUNK_READ), -error);
-    return true;
-}
-
-static bool settle(struct read_stage *stage, const struct read_completion *done)
-{
-    struct chunk *chunk = done->chunk;
-    bool finished;
-
-    DS_ASSERT(chunk->state == CHUNK_IN_READ);
-    finished = done->result >= 0 ? settle_bytes(stage, chunk, (uint32_t)done->result)
-                                 : settle_error(stage, chunk, (int)-done->result);
-    if (!finished)
-        STAT_ADD(stage->stats.counters.retries, 1);
-    return finished;
 }
 
 static void waiting_push(struct read_stage *stage, struct chunk *chunk)
@@ -184,12 +48,13 @@ static void waiting_push(struct read_stage *stage, struct chunk *chunk)
     stage->waiting_n++;
 }
 
-static void waiting_pop(struct read_stage *stage)
+static void waiting_pop(struct read_stage *stage, uint32_t n)
 {
-    DS_ASSERT(stage->waiting_n > 0);
-    stage->waiting_n--;
-    if (++stage->waiting_head == stage->depth)
-        stage->waiting_head = 0;
+    DS_ASSERT(stage->waiting_n >= n);
+    stage->waiting_n -= n;
+    stage->waiting_head += n;
+    if (stage->waiting_head >= stage->depth)
+        stage->waiting_head -= stage->depth;
 }
 
 static void finish(struct read_stage *stage, struct turn *turn, struct chunk *chunk)
@@ -206,6 +71,58 @@ static void finish(struct read_stage *stage, struct turn *turn, struct chunk *ch
         turn->packed[turn->packed_n++] = chunk;
     else
         turn->finished[turn->finished_n++] = chunk;
+    if (turn->finished_n + turn->packed_n == ARRAY_LENGTH(turn->finished))
+        hand_on(stage, turn); /* many have shared few transfers */
+}
+
+static void reap_chunk(struct read_stage *stage, struct turn *turn, struct chunk *chunk,
+                       int64_t result)
+{
+    stage->in_flight--;
+    if (read_settle(stage, chunk, result))
+        finish(stage, turn, chunk);
+    else
+        waiting_push(stage, chunk);
+}
+
+/* A chunk behind the place where its transfer ended has had no answer yet. */
+static void reap_again(struct read_stage *stage, struct chunk *chunk)
+{
+    stage->in_flight--;
+    STAT_ADD(stage->stats.counters.retries, 1);
+    waiting_push(stage, chunk);
+}
+
+/* Gives each chunk of a shared transfer its part of the result. Bytes go to the first ones; none at
+ * all is the end of the file, for all of them. An error may be the fault of any one's memory or
+ * block, so that each is asked for it alone. */
+static void reap_group(struct read_stage *stage, struct turn *turn, struct chunk *first,
+                       int64_t result)
+{
+    bool ended = result == 0;
+
+    for (struct chunk *chunk = first, *next; chunk != NULL; chunk = next) {
+        uint32_t part = result > 0 ? (uint32_t)min_u64((uint64_t)result, chunk->io_bytes) : 0;
+
+        next = chunk_group_next(chunk);
+        chunk->group_next = 0;
+        chunk->alone = result < 0;
+        if (part > 0 || ended)
+            reap_chunk(stage, turn, chunk, part);
+        else
+            reap_again(stage, chunk);
+        result -= part;
+    }
+}
+
+static void reap_one(struct read_stage *stage, struct turn *turn,
+                     const struct read_completion *done)
+{
+    stage->transfers--;
+    if (done->chunk->group_next != 0)
+        reap_group(stage, turn, done->chunk, done->result);
+    else
+        reap_chunk(stage, turn, done->chunk, done->result);
 }
 
 static uint32_t reap(struct read_stage *stage, struct turn *turn)
@@ -216,14 +133,9 @@ static uint32_t reap(struct read_stage *stage, struct turn *turn)
     if (stage->in_flight == 0)
         return 0;
     n = stage->backend->reap(stage->backend_self, done, TURN_REAP_MAX);
-    DS_ASSERT(n <= stage->in_flight);
-    stage->in_flight -= n;
-    for (uint32_t i = 0; i < n; i++) {
-        if (settle(stage, &done[i]))
-            finish(stage, turn, done[i].chunk);
-        else
-            waiting_push(stage, done[i].chunk);
-    }
+    DS_ASSERT(n <= stage->transfers);
+    for (uint32_t i = 0; i < n; i++)
+        reap_one(stage, turn, &done[i]);
     return n;
 }
 
@@ -254,25 +166,69 @@ static uint32_t accept(struct read_stage *stage, struct turn *turn)
     return n;
 }
 
-static uint32_t issue(struct read_stage *stage)
+static struct chunk *waiting_at(const struct read_stage *stage, uint32_t index)
 {
-    uint32_t n = 0;
+    uint32_t at = stage->waiting_head + index;
 
-    while (stage->waiting_n > 0) {
-        struct chunk *chunk = stage->waiting[stage->waiting_head];
+    return stage->waiting[at < stage->depth ? at : at - stage->depth];
+}
 
-        DS_ASSERT(chunk->io_done < chunk->io_bytes);
-        if (!stage->backend->issue(stage->backend_self, chunk))
+/* Links the first waiting chunk with those behind it that can share its transfer. Returns how many
+ * they are together. */
+static uint32_t group_gather(struct read_stage *stage)
+{
+    struct chunk *last = waiting_at(stage, 0);
+    uint32_t bytes = last->io_bytes;
+    uint32_t n = 1;
+
+    if (!stage->backend->gathers || !group_allows(last))
+        return 1;
+    while (n < stage->waiting_n && n < CHUNK_GROUP_MAX) {
+        struct chunk *next = waiting_at(stage, n);
+
+        if (!group_continues(last, next) || bytes + next->io_bytes > CHUNK_GROUP_BYTES)
             break;
-        waiting_pop(stage);
-        stage->in_flight++;
+        chunk_group_link(last, next);
+        bytes += next->io_bytes;
+        last = next;
         n++;
     }
-    DS_ASSERT(stage->in_flight <= stage->depth);
-    STAT_MAX(stage->stats.counters.device_high_water, stage->in_flight);
+    return n;
+}
+
+static void group_dissolve(struct chunk *chunk)
+{
+    while (chunk != NULL) {
+        struct chunk *next = chunk_group_next(chunk);
+
+        chunk->group_next = 0;
+        chunk = next;
+    }
+}
+
+static uint32_t issue(struct read_stage *stage)
+{
+    uint32_t moved = 0;
+
+    while (stage->waiting_n > 0) {
+        struct chunk *chunk = waiting_at(stage, 0);
+        uint32_t n = group_gather(stage);
+
+        DS_ASSERT(chunk->io_done < chunk->io_bytes);
+        if (!stage->backend->issue(stage->backend_self, chunk)) {
+            group_dissolve(chunk);
+            break;
+        }
+        waiting_pop(stage, n);
+        stage->in_flight += n;
+        stage->transfers++;
+        moved += n;
+    }
+    DS_ASSERT(stage->in_flight <= stage->depth && stage->transfers <= stage->in_flight);
+    STAT_MAX(stage->stats.counters.device_high_water, stage->transfers);
     if (stage->in_flight > 0 && stage->backend->flush(stage->backend_self) > 0)
         STAT_ADD(stage->stats.counters.batches, 1);
-    return n;
+    return moved;
 }
 
 static void hand_on_packed(struct read_stage *stage, struct turn *turn)
@@ -282,6 +238,7 @@ static void hand_on_packed(struct read_stage *stage, struct turn *turn)
     ring_push_n_sp(stage->out_packed, (void **)turn->packed, turn->packed_n);
     if (stage->decode_event != NULL)
         event_signal(stage->decode_event);
+    turn->packed_n = 0;
 }
 
 static void hand_on(struct read_stage *stage, struct turn *turn)
@@ -293,6 +250,7 @@ static void hand_on(struct read_stage *stage, struct turn *turn)
     ring_push_n_sp(stage->out, (void **)turn->finished, turn->finished_n);
     if (stage->copy_event != NULL)
         event_signal(stage->copy_event);
+    turn->finished_n = 0;
 }
 
 static bool forget(struct read_stage *stage)

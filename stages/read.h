@@ -50,10 +50,11 @@ struct read_backend_info {
 };
 
 /* A back end moves [io_done, io_bytes) of a chunk between memory + io_done and the chunk's file at
- * file_offset + io_done: a write for CHUNK_WRITE, else a read. It does not judge results: short
- * transfers and retries are the stage's business. A chunk is in flight from issue() until reap()
- * returned it; nothing else frees its memory. open and close are called on any thread, the others
- * on the lane's. */
+ * file_offset + io_done: a write for CHUNK_WRITE, else a read. One that `gathers` is also given the
+ * first chunk of a group (stages/read_group.h), and moves the bytes of all of its chunks. It does
+ * not judge results: short transfers and retries are the stage's business. A chunk is in flight
+ * from issue() until reap() returned it, or the first of its group; nothing else frees its memory.
+ * open and close are called on any thread, the others on the lane's. */
 struct read_backend_ops {
     const char *name;
     /* 0 with *self and *info set, or -errno with nothing left behind. */
@@ -77,6 +78,7 @@ struct read_backend_ops {
     void (*stop)(void *self);
     void (*close)(void *self);
     bool park_wakes_on_event; /* park() ends when config.event is signalled */
+    bool gathers;             /* takes groups of chunks */
 };
 
 extern const struct read_backend_ops read_uring_ops;
@@ -99,7 +101,8 @@ struct read_stage {
     struct event *decode_event; /* as copy_event */
     struct stage_stats stats;
     uint32_t depth;
-    uint32_t in_flight;         /* issued to the back end, not reaped */
+    uint32_t in_flight;         /* chunks issued to the back end, not reaped */
+    uint32_t transfers;         /* that they make: fewer where chunks share one */
     uint32_t waiting_n;         /* popped or to be issued again, not yet issued */
     struct chunk **waiting;     /* FIFO of `depth` entries */
     uint32_t waiting_head;

@@ -5,6 +5,7 @@
  * No lock, and no operation in which a stopped thread holds up another: each thread has its own way
  * back. The lane alone takes and returns operations, so their free list needs no atomics. */
 #include "stages/read.h"
+#include "stages/read_group.h"
 
 #include <stdio.h>
 #include <signal.h>
@@ -48,6 +49,18 @@ struct pool {
     struct ring work CACHE_ALIGNED;
 };
 
+/* A group, or one chunk: what the pieces of its memory are is found out here, on the thread that
+ * moves them. */
+static ssize_t transfer_read(const struct chunk *chunk, off_t offset)
+{
+    struct iovec vectors[CHUNK_GROUP_MAX];
+    uint32_t n = group_vectors(chunk, vectors);
+
+    vectors[0].iov_len = min_u64(vectors[0].iov_len, OP_BYTES_MAX);
+    return n == 1 ? pread(chunk_fd(chunk), vectors[0].iov_base, vectors[0].iov_len, offset)
+                  : preadv(chunk_fd(chunk), vectors, (int)n, offset);
+}
+
 static int64_t transfer(const struct chunk *chunk)
 {
     uint8_t *memory = chunk->memory != NULL ? chunk->memory + chunk->io_done : NULL; /* FLUSH */
@@ -60,7 +73,7 @@ static int64_t transfer(const struct chunk *chunk)
     else if (chunk->kind == CHUNK_WRITE)
         n = pwrite(chunk_fd(chunk), memory, bytes, offset);
     else
-        n = pread(chunk_fd(chunk), memory, bytes, offset);
+        n = transfer_read(chunk, offset);
     return n >= 0 ? n : -errno;
 }
 
@@ -328,4 +341,5 @@ const struct read_backend_ops read_pread_ops = {
     .forget = pread_forget,
     .stop = pread_stop,
     .close = pread_close,
+    .gathers = true,
 };

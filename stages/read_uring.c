@@ -5,6 +5,8 @@
  *   stop    takes back the poll on the event and leaves the ring with nothing in flight
  *
  * io_uring_queue_exit does not wait for what is in the kernel: whoever closes has reaped all. */
+#include "stages/read_group.h"
+#include "stages/read_uring.h"
 #include "stages/read_uring_setup.h"
 
 #include "engine/request.h"
@@ -12,7 +14,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,10 +22,6 @@ void __tsan_acquire(void *address);
 void __tsan_release(void *address);
 #endif
 
-/* One registered buffer holds at most 1 GiB; nor does one operation move more (u32, and the kernel
- * stops at 2 GiB - 4 KiB). */
-#define SLICE_BYTES ((uint64_t)1 << 30)
-
 /* user_data: one of these, or a chunk's address with the number of its tries in the low bits. */
 #define TAG_EVENT  1
 #define TAG_CANCEL 2
@@ -32,29 +29,16 @@ void __tsan_release(void *address);
 
 _Static_assert(_Alignof(struct chunk) > TRIES_MAX, "the low bits of a chunk's address are free");
 
-enum registration { ENTRY_EMPTY, ENTRY_REGISTERED, ENTRY_REFUSED };
+static size_t vectors_max(const struct uring *u)
+{
+    return (size_t)u->depth + CHUNK_GROUP_MAX;
+}
 
-/* An entry of the kernel's file table: one for each descriptor of a file slot. */
-struct file_entry {
-    uint32_t generation; /* of the slot, when it was registered or refused */
-    enum registration state;
-};
-
-struct uring {
-    struct io_uring ring;
-    const struct host *host;
-    const struct staging *staging;
-    struct event *event;
-    uint32_t in_flight;   /* chunks; neither the poll nor its cancellation */
-    uint32_t files_n;     /* entries of the file table; 0 = none */
-    uint32_t avoid;
-    bool manual;
-    bool fixed_buffers;
-    bool poll_armed;      /* a poll on the event is in the ring or in the kernel */
-    bool cancel_pending;
-    bool made_eventfd;    /* the event had none before */
-    struct file_entry files[2 * FILES_MAX];
-};
+static void uring_free(struct uring *u)
+{
+    host_free(u->host, u->vectors, vectors_max(u) * sizeof(*u->vectors));
+    host_free(u->host, u, sizeof(*u));
+}
 
 static int uring_open(const struct read_backend_config *config, struct read_backend_info *info,
                       void **self)
@@ -71,10 +55,12 @@ static int uring_open(const struct read_backend_config *config, struct read_back
     u->event = config->event;
     u->avoid = config->avoid;
     u->manual = config->manual;
+    u->depth = config->depth;
     u->made_eventfd = config->event->fd < 0;
-    rc = uring_setup(&u->ring, config, info);
+    u->vectors = host_calloc(config->host, vectors_max(u), sizeof(*u->vectors));
+    rc = u->vectors != NULL ? uring_setup(&u->ring, config, info) : -ENOMEM;
     if (rc != 0) {
-        host_free(config->host, u, sizeof(*u));
+        uring_free(u);
         return rc;
     }
     info->defer_taskrun = (u->ring.flags & IORING_SETUP_DEFER_TASKRUN) != 0;
@@ -83,49 +69,10 @@ static int uring_open(const struct read_backend_config *config, struct read_back
     return 0;
 }
 
-/* register_arena: 0, or why the kernel pins the arena's pages for each transfer instead. */
-static int register_arena(struct uring *u)
-{
-    struct iovec slices[64];
-    uint32_t n = 0;
-
-    if ((u->avoid & READ_AVOID_FIXED_BUFFERS) != 0 || u->staging == NULL)
-        return -ECANCELED;
-    for (uint64_t at = 0; at < u->staging->bytes; at += SLICE_BYTES) {
-        if (n == ARRAY_LENGTH(slices))
-            return -E2BIG;
-        slices[n].iov_base = u->staging->memory + at;
-        slices[n].iov_len = min_u64(SLICE_BYTES, u->staging->bytes - at);
-        n++;
-    }
-    return n == 0 ? -ECANCELED : io_uring_register_buffers(&u->ring, slices, n);
-}
-
-/* register_table makes an empty table, within RLIMIT_NOFILE: beyond it liburing would raise the
- * limit of the whole process. Files that find no place in it go by their descriptor. */
-static int register_table(struct uring *u)
-{
-    struct rlimit limit;
-    uint32_t n = 2 * FILES_MAX;
-    int rc;
-
-    if ((u->avoid & READ_AVOID_FIXED_FILES) != 0)
-        return -ECANCELED;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < n)
-        n = (uint32_t)limit.rlim_cur;
-    if (n == 0)
-        return -EMFILE;
-    rc = io_uring_register_files_sparse(&u->ring, n);
-    if (rc == 0)
-        u->files_n = n;
-    return rc;
-}
-
 static int uring_start(void *self, struct read_backend_info *info)
 {
     struct uring *u = self;
-    const char *mode = "plain";
-    int buffers_rc, files_rc, rc;
+    int rc;
 
     if ((u->ring.flags & IORING_SETUP_R_DISABLED) != 0) {
         /* by hand: liburing 2.3 forgot to export io_uring_enable_rings from its shared library */
@@ -134,71 +81,8 @@ static int uring_start(void *self, struct read_backend_info *info)
         if (rc != 0)
             return uring_refused(u->host, info, "IORING_REGISTER_ENABLE_RINGS", -errno);
     }
-    buffers_rc = register_arena(u);
-    files_rc = register_table(u);
-    if (buffers_rc != 0 && buffers_rc != -ECANCELED)
-        host_log(u->host, DS_LOG_INFO,
-                 "io_uring: the arena is not registered: %s; RLIMIT_MEMLOCK (ulimit -l) or memory "
-                 "of the driver's; its pages are pinned for each transfer",
-                 uring_error_name(-buffers_rc));
-    if (files_rc != 0 && files_rc != -ECANCELED)
-        host_log(u->host, DS_LOG_INFO, "io_uring: no file table: %s; Linux before 5.19?",
-                 uring_error_name(-files_rc));
-    u->fixed_buffers = info->fixed_buffers = buffers_rc == 0;
-    info->fixed_files = files_rc == 0;
-    if ((u->ring.flags & IORING_SETUP_DEFER_TASKRUN) != 0)
-        mode = "deferred";
-    else if ((u->ring.flags & IORING_SETUP_COOP_TASKRUN) != 0)
-        mode = "cooperative";
-    snprintf(info->reason, sizeof(info->reason), "io_uring, %s; buffers %s; files %s", mode,
-             uring_register_note(buffers_rc), uring_register_note(files_rc));
+    tables_start(u, info);
     return 0;
-}
-
-/* register_file puts a descriptor into its entry of the table, in place of whatever an earlier
- * file of the same slot has left there. */
-static bool register_file(struct uring *u, const struct ds_file *file, uint32_t index, int fd)
-{
-    struct file_entry *entry = &u->files[index];
-    int rc = io_uring_register_files_update(&u->ring, index, &fd, 1);
-
-    entry->generation = file->generation;
-    entry->state = rc == 1 ? ENTRY_REGISTERED : ENTRY_REFUSED;
-    if (rc != 1)
-        host_log(u->host, DS_LOG_DEBUG, "io_uring: file %u not registered: errno %d", file->slot,
-                 -rc);
-    return rc == 1;
-}
-
-/* fixed_file returns the file's place in the table, or -1: by descriptor. */
-static int fixed_file(struct uring *u, const struct chunk *chunk)
-{
-    const struct ds_file *file = chunk->request->file;
-    const struct file_entry *entry;
-    uint32_t index;
-
-    if (file == NULL)
-        return -1;
-    DS_ASSERT(file->slot < FILES_MAX);
-    index = 2 * file->slot + (chunk->direct != 0);
-    if (index >= u->files_n)
-        return -1;
-    entry = &u->files[index];
-    if (entry->state == ENTRY_EMPTY || entry->generation != file->generation)
-        return register_file(u, file, index, chunk_fd(chunk)) ? (int)index : -1;
-    return entry->state == ENTRY_REGISTERED ? (int)index : -1;
-}
-
-/* fixed_slice returns the registered buffer that holds all of the range, or -1. */
-static int fixed_slice(const struct uring *u, const uint8_t *memory, uint32_t bytes)
-{
-    uint64_t at = (uintptr_t)memory - (uintptr_t)u->staging->memory;
-
-    if (at >= u->staging->bytes || bytes > u->staging->bytes - at)
-        return -1;
-    if (at / SLICE_BYTES != (at + bytes - 1) / SLICE_BYTES)
-        return -1;
-    return (int)(at / SLICE_BYTES);
 }
 
 /* expect_transient: the kernel may refuse for now. Anything else means a broken ring, with memory
@@ -261,43 +145,99 @@ static void kernel_gives(struct chunk *chunk)
 #endif
 }
 
-static void prepare_transfer(struct uring *u, struct io_uring_sqe *sqe, struct chunk *chunk)
-{
-    uint8_t *memory = chunk->memory + chunk->io_done;
-    uint64_t offset = chunk->file_offset + chunk->io_done;
-    uint32_t bytes = (uint32_t)min_u64(chunk->io_bytes - chunk->io_done, SLICE_BYTES);
-    bool is_write = chunk->kind == CHUNK_WRITE;
-    int slice = u->fixed_buffers ? fixed_slice(u, memory, bytes) : -1;
-    int file = fixed_file(u, chunk);
-    int op = is_write ? IORING_OP_WRITE : IORING_OP_READ;
+/* The pieces of a transfer's memory: none for a chunk alone. */
+struct pieces {
+    struct iovec *vectors;
+    uint32_t n;
+};
 
-    if (slice >= 0)
-        op = is_write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED;
-    io_uring_prep_rw(op, sqe, file >= 0 ? file : chunk_fd(chunk), memory, bytes, offset);
-    if (slice >= 0)
-        sqe->buf_index = (uint16_t)slice;
-    if (file >= 0)
-        sqe->flags |= IOSQE_FIXED_FILE;
+/* Describes the memory of a group, where the kernel finds it until it has taken the entry: in a
+ * pool that is empty again whenever the kernel has taken all entries. False: no room now. */
+static bool pieces_take(struct uring *u, const struct chunk *first, struct pieces *pieces)
+{
+    *pieces = (struct pieces){0};
+    if (first->group_next == 0)
+        return true;
+    if (io_uring_sq_ready(&u->ring) == 0)
+        u->vectors_n = 0;
+    if (u->vectors_n > u->depth)
+        return false;
+    pieces->vectors = &u->vectors[u->vectors_n];
+    pieces->n = group_vectors(first, pieces->vectors);
+    if (pieces->n > 1)
+        u->vectors_n += pieces->n;
+    return true;
 }
 
-static void prepare(struct uring *u, struct io_uring_sqe *sqe, struct chunk *chunk, unsigned tries)
+static void prepare_one(struct uring *u, struct io_uring_sqe *sqe, struct chunk *chunk,
+                        uint8_t *memory, uint64_t bytes)
+{
+    uint64_t offset = chunk->file_offset + chunk->io_done;
+    bool is_write = chunk->kind == CHUNK_WRITE;
+    int op = is_write ? IORING_OP_WRITE : IORING_OP_READ;
+    int slice;
+
+    bytes = min_u64(bytes, SLICE_BYTES);
+    slice = tables_buffer(u, memory, bytes);
+    if (slice >= 0)
+        op = is_write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED;
+    io_uring_prep_rw(op, sqe, chunk_fd(chunk), memory, (unsigned)bytes, offset);
+    if (slice >= 0)
+        sqe->buf_index = (uint16_t)slice;
+}
+
+/* A group goes by READV only where its memory is in pieces: the kernel pins the pages of these for
+ * each transfer. */
+static void prepare_transfer(struct uring *u, struct io_uring_sqe *sqe, struct chunk *chunk,
+                             const struct pieces *pieces)
+{
+    int file = tables_file(u, chunk);
+
+    if (pieces->n > 1)
+        io_uring_prep_readv(sqe, chunk_fd(chunk), pieces->vectors, pieces->n, chunk->file_offset);
+    else if (pieces->n == 1)
+        prepare_one(u, sqe, chunk, pieces->vectors->iov_base, pieces->vectors->iov_len);
+    else
+        prepare_one(u, sqe, chunk, chunk->memory + chunk->io_done,
+                    chunk->io_bytes - chunk->io_done);
+    if (file >= 0) {
+        sqe->fd = file;
+        sqe->flags |= IOSQE_FIXED_FILE;
+    }
+}
+
+static void prepare(struct uring *u, struct io_uring_sqe *sqe, struct chunk *chunk,
+                    const struct pieces *pieces, unsigned tries)
 {
     if (chunk->kind == CHUNK_FLUSH) /* it has no memory */
         io_uring_prep_fsync(sqe, chunk_fd(chunk), IORING_FSYNC_DATASYNC);
     else
-        prepare_transfer(u, sqe, chunk);
+        prepare_transfer(u, sqe, chunk, pieces);
     kernel_takes(chunk);
     io_uring_sqe_set_data64(sqe, (uintptr_t)chunk | tries);
+}
+
+/* issue_try: as uring_issue, for the n-th time. */
+static bool issue_try(struct uring *u, struct chunk *chunk, unsigned tries)
+{
+    struct io_uring_sqe *sqe;
+    struct pieces pieces;
+
+    if (!pieces_take(u, chunk, &pieces))
+        return false;
+    sqe = take_sqe(u);
+    if (sqe == NULL)
+        return false;
+    prepare(u, sqe, chunk, &pieces, tries);
+    return true;
 }
 
 static bool uring_issue(void *self, struct chunk *chunk)
 {
     struct uring *u = self;
-    struct io_uring_sqe *sqe = take_sqe(u);
 
-    if (sqe == NULL)
+    if (!issue_try(u, chunk, 0))
         return false;
-    prepare(u, sqe, chunk, 0);
     u->in_flight++;
     return true;
 }
@@ -320,17 +260,14 @@ static void event_fired(struct uring *u)
 static bool doubt_fault(struct uring *u, uint64_t tag, int64_t *result)
 {
     unsigned tries = (unsigned)(tag & TRIES_MAX);
-    struct io_uring_sqe *sqe;
 
     if (!u->manual || *result != -EFAULT || tries == TRIES_MAX)
         return false;
-    sqe = io_uring_get_sqe(&u->ring);
-    if (sqe == NULL) {
-        *result = -EAGAIN;
-        return false;
-    }
-    prepare(u, sqe, (struct chunk *)(uintptr_t)(tag - tries), tries + 1);
-    return true;
+    if (io_uring_sq_space_left(&u->ring) > 0 &&
+        issue_try(u, (struct chunk *)(uintptr_t)(tag - tries), tries + 1))
+        return true;
+    *result = -EAGAIN;
+    return false;
 }
 
 static uint32_t drain(struct uring *u, struct read_completion *done, uint32_t max)
@@ -425,24 +362,9 @@ static bool uring_park(void *self, uint64_t timeout_ns)
     return true;
 }
 
-/* uring_forget must not leave a descriptor in the table: it would keep the file open. */
 static void uring_forget(void *self, const struct ds_file *file)
 {
-    struct uring *u = self;
-
-    DS_ASSERT(file->slot < FILES_MAX);
-    for (uint32_t index = 2 * file->slot; index < 2 * file->slot + 2; index++) {
-        struct file_entry *entry = &u->files[index];
-        int none = -1, rc;
-
-        if (index >= u->files_n || entry->generation != file->generation)
-            continue;
-        if (entry->state == ENTRY_REGISTERED) {
-            rc = io_uring_register_files_update(&u->ring, index, &none, 1);
-            DS_ASSERT(rc == 1);
-        }
-        entry->state = ENTRY_EMPTY;
-    }
+    tables_forget(self, file);
 }
 
 static void cancel_poll(struct uring *u)
@@ -482,7 +404,7 @@ static void uring_close(void *self)
         close(u->event->fd);
         u->event->fd = -1;
     }
-    host_free(u->host, u, sizeof(*u));
+    uring_free(u);
 }
 
 const struct read_backend_ops read_uring_ops = {
@@ -497,4 +419,5 @@ const struct read_backend_ops read_uring_ops = {
     .stop = uring_stop,
     .close = uring_close,
     .park_wakes_on_event = true,
+    .gathers = true,
 };

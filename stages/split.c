@@ -134,7 +134,8 @@ static void chunk_range_image(const struct submit_stage *stage, const struct req
 static bool staging_take(struct submit_stage *stage, struct chunk *chunk, uint64_t bytes)
 {
     uint64_t units = (bytes + (1u << stage->unit_shift) - 1) >> stage->unit_shift;
-    uint32_t unit = arena_take(&stage->arena, (uint32_t)units);
+    uint32_t unit =
+        join_place(&stage->join, &stage->arena, chunk, (uint32_t)units, stage->unit_shift);
 
     if (unit == ARENA_NONE)
         return false;
@@ -201,6 +202,8 @@ static bool chunk_make(struct submit_stage *stage, struct request *r, uint32_t i
     chunk->direct = r->direct;
     chunk->packed = 0;
     chunk->ordinary = r->queue->priority != DS_PRIORITY_REALTIME;
+    chunk->joins = 0;
+    chunk->alone = 0;
     chunk->kind = data_kind(r);
     if (status == DS_STATUS_OK && request_is_cancelled(r))
         status = DS_STATUS_CANCELLED;
@@ -220,6 +223,7 @@ static bool chunk_make(struct submit_stage *stage, struct request *r, uint32_t i
         chunk_range_image(stage, r, false, chunk);
     else
         chunk_range(stage, r, index, chunk);
+    join_check(&stage->join, chunk);
     if (!chunk_place(stage, r, chunk))
         return false;
     if (image && !packed)

@@ -29,6 +29,7 @@ int submit_open(struct submit_stage *stage, const struct submit_config *config)
     stage->copies_data = config->copies_data;
     stage->blocked = (struct blocked){.gpu = config->gpu, .gpu_self = config->gpu_self};
     event_init(&stage->detached);
+    join_init(&stage->join);
     rc = arena_open(&stage->arena, stage->host, (uint32_t)units);
     if (rc == 0)
         rc = ring_open(&stage->returned, stage->host, config->chunks_max);
@@ -92,15 +93,17 @@ static void lane_flush(struct submit_stage *stage, struct submit_lane *lane)
 
 void submit_send(struct submit_stage *stage, struct chunk *chunk, uint64_t now_ns)
 {
-    struct submit_lane *lane = &stage->lanes[stage->next_lane];
+    struct submit_lane *lane;
 
+    if (!chunk->joins && ++stage->next_lane >= stage->lanes_n)
+        stage->next_lane = 0;
+    lane = &stage->lanes[stage->next_lane];
+    join_sent(&stage->join, chunk);
     chunk_advance(chunk, CHUNK_FREE, CHUNK_READY);
     chunk->entered_ns = now_ns;
     lane->burst[lane->burst_n++] = chunk;
     if (lane->burst_n == SUBMIT_BURST)
         lane_flush(stage, lane);
-    if (++stage->next_lane == stage->lanes_n)
-        stage->next_lane = 0;
 }
 
 static void credit_account(struct submit_stage *stage)
@@ -237,8 +240,10 @@ static void chunk_reclaim(struct submit_stage *stage, struct chunk *chunk, uint6
     struct request *r = chunk->request;
 
     if (chunk->state == CHUNK_FREE) {
-        if (chunk->arena_unit != CHUNK_NO_ARENA)
+        if (chunk->arena_unit != CHUNK_NO_ARENA) {
+            join_returned(&stage->join, chunk);
             arena_give(&stage->arena, chunk->arena_unit);
+        }
         stage->ordinary_bytes -= chunk->ordinary ? chunk_window_bytes(chunk) : 0;
         stage->free_chunks[stage->free_chunks_n++] = chunk;
         return;

@@ -13,6 +13,7 @@
 #include "engine/staging.h"
 #include "engine/worker.h"
 #include "stages/blocked.h"
+#include "stages/join.h"
 #include "stages/schedule.h"
 
 #define SUBMIT_LANES_MAX DS_READ_LANES_MAX
@@ -59,6 +60,7 @@ struct submit_stage {
     struct submit_lane lanes[SUBMIT_LANES_MAX];
     uint32_t lanes_n;
     uint32_t next_lane;
+    struct join join;             /* the last chunk sent */
 
     _Atomic(struct ds_queue *) queues[QUEUES_MAX];
     _Atomic uint64_t ready;       /* set by ds_queue_submit and ds_queue_destroy */

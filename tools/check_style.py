@@ -44,6 +44,7 @@ NEIGHBOURS = {
     ("submit", "schedule"): "a part of submit",
     ("split", "submit"): "a part of submit",
     ("submit", "blocked"): "a part of submit",
+    ("submit", "join"): "a part of submit",
     ("blocked", "copy"): "it asks the GPU about semaphores",
 }
 VULKAN_USERS = ("include/ds/vulkan.h", "engine/vulkan/", "stages/copy_vulkan", "stages/runtime",

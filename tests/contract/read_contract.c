@@ -15,19 +15,6 @@
 
 #define SAMPLE_BYTES ((uint64_t)4 << 20)
 
-static void expect_payload(const struct sample *sample, const struct chunk *chunk)
-{
-    uint64_t offset = chunk->request->offset;
-
-    cr_assert_eq(chunk->status, DS_STATUS_OK, "offset %llu size %llu: status %s error %d",
-                 (unsigned long long)offset, (unsigned long long)chunk->request->size,
-                 ds_status_name(chunk->status), chunk->error);
-    cr_assert(offset + chunk->payload_bytes <= sample->bytes);
-    cr_assert(memcmp(chunk_payload(chunk), sample->model + offset, chunk->payload_bytes) == 0,
-              "offset %llu size %u direct %u", (unsigned long long)offset, chunk->payload_bytes,
-              chunk->direct);
-}
-
 /* A range of any alignment, small ones as likely as large ones. */
 static void random_range(uint64_t *state, struct wish *wish)
 {

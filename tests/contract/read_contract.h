@@ -16,7 +16,12 @@
     X(nothing_to_transfer)                                                                         \
     X(event_ends_the_park)                                                                         \
     X(forget_lets_go)                                                                              \
-    X(stop_after_park)
+    X(stop_after_park)                                                                             \
+    X(rows_share)                                                                                  \
+    X(rows_in_pieces)                                                                              \
+    X(row_over_the_end)                                                                            \
+    X(row_with_bad_memory)                                                                         \
+    X(random_rows)
 
 #define READ_CONTRACT_DECLARE(name) void contract_##name(const struct read_variant *variant);
 READ_CONTRACT_TABLE(READ_CONTRACT_DECLARE)

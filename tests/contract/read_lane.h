@@ -58,6 +58,10 @@ struct chunk *lane_pop(struct lane *lane);
 /* lane_do pushes one and pops it. */
 struct chunk *lane_do(struct lane *lane, const struct wish *wish);
 
+/* expect_payload demands that the chunk holds what the sample's file does. */
+struct sample;
+void expect_payload(const struct sample *sample, const struct chunk *chunk);
+
 /* First payload byte of a chunk that was made by lane_push. */
 uint8_t *chunk_payload(const struct chunk *chunk);
 

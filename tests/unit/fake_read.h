@@ -5,6 +5,7 @@
 #include "engine/clock.h"
 #include "engine/request.h"
 #include "stages/read.h"
+#include "stages/read_group.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -72,22 +73,31 @@ static inline int fake_start(void *self, struct read_backend_info *info)
     return 0;
 }
 
+/* Moves the first n bytes of a transfer, which may fill several pieces of memory. */
 static inline void move_bytes(struct fake *f, const struct chunk *chunk, uint64_t offset,
                               uint32_t n)
 {
-    uint8_t *memory = chunk->memory + chunk->io_done;
+    struct iovec vectors[CHUNK_GROUP_MAX];
+    uint32_t pieces = group_vectors(chunk, vectors);
 
-    if (chunk->kind == CHUNK_WRITE)
-        memcpy(f->model + offset, memory, n);
-    else
-        memcpy(memory, f->model + offset, n);
+    for (uint32_t i = 0; i < pieces && n > 0; i++) {
+        uint32_t part = (uint32_t)min_u64(n, vectors[i].iov_len);
+
+        if (chunk->kind == CHUNK_WRITE)
+            memcpy(f->model + offset, vectors[i].iov_base, part);
+        else
+            memcpy(vectors[i].iov_base, f->model + offset, part);
+        offset += part;
+        n -= part;
+    }
+    cr_assert_eq(n, 0);
 }
 
 static inline bool fake_issue(void *self, struct chunk *chunk)
 {
     struct fake *f = self;
     uint64_t offset = chunk->file_offset + chunk->io_done;
-    uint32_t want = chunk->io_bytes - chunk->io_done;
+    uint32_t want = group_bytes(chunk);
     int64_t result;
 
     if (f->done_n == f->room)
@@ -154,6 +164,19 @@ static const struct read_backend_ops fake_ops = {
     .close = fake_close,
 };
 
+static const struct read_backend_ops fake_gathering_ops = {
+    .name = "gathering fake",
+    .open = fake_open,
+    .start = fake_start,
+    .issue = fake_issue,
+    .flush = fake_flush,
+    .reap = fake_reap,
+    .forget = fake_forget,
+    .stop = fake_stop,
+    .close = fake_close,
+    .gathers = true,
+};
+
 static inline void count_line(void *ctx, enum ds_log_level level, const char *message)
 {
     (void)level;
@@ -161,7 +184,7 @@ static inline void count_line(void *ctx, enum ds_log_level level, const char *me
     ((struct fake *)ctx)->log_lines++;
 }
 
-static inline void setup(answer_fn answer)
+static inline void setup_with(const struct read_backend_ops *ops, answer_fn answer)
 {
     struct read_backend_config config = {.host = &fake.host, .event = &fake.event, .depth = SLOTS};
 
@@ -176,8 +199,13 @@ static inline void setup(answer_fn answer)
     for (uint32_t i = 0; i < MODEL_BYTES; i++)
         fake.model[i] = (uint8_t)random_next(&fake.state);
     cr_assert_eq(ring_open(&fake.out, &fake.host, SLOTS), 0);
-    cr_assert_eq(read_open(&fake.stage, &fake_ops, &config, SLOTS, &fake.out), 0);
+    cr_assert_eq(read_open(&fake.stage, ops, &config, SLOTS, &fake.out), 0);
     cr_assert_eq(read_stage_ops.start(&fake.stage), 0);
+}
+
+static inline void setup(answer_fn answer)
+{
+    setup_with(&fake_ops, answer);
 }
 
 static inline void teardown(void)

@@ -303,3 +303,43 @@ Test(arena, open_without_memory_leaves_nothing)
     arena_close(&arena, &host);
     cr_assert_eq(atomic_load(&counting.live_n), 0);
 }
+
+Test(arena, takes_right_behind_a_run_while_it_is_free)
+{
+    struct arena arena;
+
+    cr_assert_eq(arena_open(&arena, &host, 32), 0);
+    cr_assert_eq(arena_take(&arena, 4), 0);
+    cr_assert_eq(arena_take_after(&arena, 0, 3), 4);
+    cr_assert_eq(arena_take_after(&arena, 0, 1), ARENA_NONE); /* taken */
+    cr_assert_eq(arena_take_after(&arena, 4, 26), ARENA_NONE); /* too long */
+    cr_assert_eq(arena_take_after(&arena, 4, 25), 7);
+    cr_assert_eq(arena_take_after(&arena, 7, 1), ARENA_NONE); /* the end */
+    arena_check(&arena);
+    arena_give(&arena, 4);
+    cr_assert_eq(arena_take_after(&arena, 0, 4), ARENA_NONE);
+    cr_assert_eq(arena_take_after(&arena, 0, 3), 4);
+    arena_give(&arena, 0);
+    arena_give(&arena, 7);
+    arena_give(&arena, 4);
+    arena_check(&arena);
+    arena_close(&arena, &host);
+}
+
+Test(arena, takes_where_there_is_room_for_more)
+{
+    struct arena arena;
+
+    cr_assert_eq(arena_open(&arena, &host, 64), 0);
+    cr_assert_eq(arena_take(&arena, 2), 0);
+    cr_assert_eq(arena_take(&arena, 2), 2);
+    arena_give(&arena, 0);
+    cr_assert_eq(arena_take_roomy(&arena, 1, 16), 4, "not in the hole of two");
+    cr_assert_eq(arena_take_roomy(&arena, 2, 64), 0, "no such room: any place will do");
+    cr_assert_eq(arena_take_roomy(&arena, 60, 16), ARENA_NONE);
+    arena_give(&arena, 0);
+    arena_give(&arena, 2);
+    arena_give(&arena, 4);
+    arena_check(&arena);
+    arena_close(&arena, &host);
+}

@@ -1,0 +1,137 @@
+/* What a ring has registered: the arena in slices, and a table of files that fills as they are
+ * used. */
+#include "stages/read_uring.h"
+#include "stages/read_uring_setup.h"
+
+#include "engine/request.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+/* register_arena: 0, or why the kernel pins the arena's pages for each transfer instead. */
+static int register_arena(struct uring *u)
+{
+    struct iovec slices[64];
+    uint32_t n = 0;
+
+    if ((u->avoid & READ_AVOID_FIXED_BUFFERS) != 0 || u->staging == NULL)
+        return -ECANCELED;
+    for (uint64_t at = 0; at < u->staging->bytes; at += SLICE_BYTES) {
+        if (n == ARRAY_LENGTH(slices))
+            return -E2BIG;
+        slices[n].iov_base = u->staging->memory + at;
+        slices[n].iov_len = min_u64(SLICE_BYTES, u->staging->bytes - at);
+        n++;
+    }
+    return n == 0 ? -ECANCELED : io_uring_register_buffers(&u->ring, slices, n);
+}
+
+/* register_table makes an empty table, within RLIMIT_NOFILE: beyond it liburing would raise the
+ * limit of the whole process. Files that find no place in it go by their descriptor. */
+static int register_table(struct uring *u)
+{
+    struct rlimit limit;
+    uint32_t n = 2 * FILES_MAX;
+    int rc;
+
+    if ((u->avoid & READ_AVOID_FIXED_FILES) != 0)
+        return -ECANCELED;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < n)
+        n = (uint32_t)limit.rlim_cur;
+    if (n == 0)
+        return -EMFILE;
+    rc = io_uring_register_files_sparse(&u->ring, n);
+    if (rc == 0)
+        u->files_n = n;
+    return rc;
+}
+
+void tables_start(struct uring *u, struct read_backend_info *info)
+{
+    const char *mode = "plain";
+    int buffers_rc, files_rc;
+
+    buffers_rc = register_arena(u);
+    files_rc = register_table(u);
+    if (buffers_rc != 0 && buffers_rc != -ECANCELED)
+        host_log(u->host, DS_LOG_INFO,
+                 "io_uring: the arena is not registered: %s; RLIMIT_MEMLOCK (ulimit -l) or memory "
+                 "of the driver's; its pages are pinned for each transfer",
+                 uring_error_name(-buffers_rc));
+    if (files_rc != 0 && files_rc != -ECANCELED)
+        host_log(u->host, DS_LOG_INFO, "io_uring: no file table: %s; Linux before 5.19?",
+                 uring_error_name(-files_rc));
+    u->fixed_buffers = info->fixed_buffers = buffers_rc == 0;
+    info->fixed_files = files_rc == 0;
+    if ((u->ring.flags & IORING_SETUP_DEFER_TASKRUN) != 0)
+        mode = "deferred";
+    else if ((u->ring.flags & IORING_SETUP_COOP_TASKRUN) != 0)
+        mode = "cooperative";
+    snprintf(info->reason, sizeof(info->reason), "io_uring, %s; buffers %s; files %s", mode,
+             uring_register_note(buffers_rc), uring_register_note(files_rc));
+}
+
+/* register_file puts a descriptor into its entry of the table, in place of whatever an earlier
+ * file of the same slot has left there. */
+static bool register_file(struct uring *u, const struct ds_file *file, uint32_t index, int fd)
+{
+    struct file_entry *entry = &u->files[index];
+    int rc = io_uring_register_files_update(&u->ring, index, &fd, 1);
+
+    entry->generation = file->generation;
+    entry->state = rc == 1 ? ENTRY_REGISTERED : ENTRY_REFUSED;
+    if (rc != 1)
+        host_log(u->host, DS_LOG_DEBUG, "io_uring: file %u not registered: errno %d", file->slot,
+                 -rc);
+    return rc == 1;
+}
+
+int tables_file(struct uring *u, const struct chunk *chunk)
+{
+    const struct ds_file *file = chunk->request->file;
+    const struct file_entry *entry;
+    uint32_t index;
+
+    if (file == NULL)
+        return -1;
+    DS_ASSERT(file->slot < FILES_MAX);
+    index = 2 * file->slot + (chunk->direct != 0);
+    if (index >= u->files_n)
+        return -1;
+    entry = &u->files[index];
+    if (entry->state == ENTRY_EMPTY || entry->generation != file->generation)
+        return register_file(u, file, index, chunk_fd(chunk)) ? (int)index : -1;
+    return entry->state == ENTRY_REGISTERED ? (int)index : -1;
+}
+
+int tables_buffer(const struct uring *u, const uint8_t *memory, uint64_t bytes)
+{
+    uint64_t at;
+
+    if (!u->fixed_buffers)
+        return -1;
+    at = (uintptr_t)memory - (uintptr_t)u->staging->memory;
+    if (at >= u->staging->bytes || bytes > u->staging->bytes - at)
+        return -1;
+    if (at / SLICE_BYTES != (at + bytes - 1) / SLICE_BYTES)
+        return -1;
+    return (int)(at / SLICE_BYTES);
+}
+
+void tables_forget(struct uring *u, const struct ds_file *file)
+{
+    DS_ASSERT(file->slot < FILES_MAX);
+    for (uint32_t index = 2 * file->slot; index < 2 * file->slot + 2; index++) {
+        struct file_entry *entry = &u->files[index];
+        int none = -1, rc;
+
+        if (index >= u->files_n || entry->generation != file->generation)
+            continue;
+        if (entry->state == ENTRY_REGISTERED) {
+            rc = io_uring_register_files_update(&u->ring, index, &none, 1);
+            DS_ASSERT(rc == 1);
+        }
+        entry->state = ENTRY_EMPTY;
+    }
+}
