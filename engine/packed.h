@@ -9,6 +9,7 @@
 #define ENGINE_PACKED_H
 
 #include "engine/chunk.h"
+#include "engine/image/split.h"
 #include "engine/request.h"
 
 #include <ds/codec.h>
@@ -19,6 +20,8 @@
 /* What a request may have compressed or decoded: a chunk counts its bytes in 32 bits, with the
  * disk's alignment. */
 #define PACKED_BYTES_MAX (UINT32_MAX - (2u << 20))
+
+_Static_assert(PACKED_ALIGN >= IMAGE_WHOLE_ALIGN, "images are copied from decoded bytes");
 
 /* Where the parts begin in the run. */
 struct packed_run {
@@ -35,7 +38,7 @@ static inline struct packed_run packed_run_for(const struct request *r, uint64_t
     run.shuffled = align_up_u64(run.bytes, PACKED_ALIGN);
     if (r->transform != DS_CODEC_TRANSFORM_NONE)
         run.bytes = run.shuffled + r->unpacked_bytes;
-    run.decoded = align_up_u64(run.bytes, PACKED_ALIGN);
+    run.decoded = align_up_u64(run.bytes + r->room_bytes, PACKED_ALIGN);
     if (!r->in_place)
         run.bytes = run.decoded + r->unpacked_bytes;
     return run;

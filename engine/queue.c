@@ -152,22 +152,6 @@ int queue_take_slot(struct ds_queue *queue, enum request_kind kind, struct reque
     return 0;
 }
 
-/* The image half of a request, checked. */
-static int image_check(const struct ds_queue *queue, const struct ds_request *request,
-                       uint8_t fd_direct, struct image_target *target)
-{
-    struct image_limits limits = {
-        .offset = request->offset,
-        .bytes_max = queue->port.chunk_bytes - IMAGE_SHIFT_BYTES,
-        .align = request_align_max(request, fd_direct),
-    };
-
-    if (queue->images == NULL)
-        return -EINVAL;
-    return image_target_init(target, request->image_target, request->size, &limits,
-                             queue->port.host);
-}
-
 static void slot_add_image(struct request *slot, const struct image_target *target)
 {
     struct ds_queue *queue = slot->queue;
@@ -182,13 +166,10 @@ static void slot_add_image(struct request *slot, const struct image_target *targ
 static int enqueue(struct ds_queue *queue, const struct ds_request *request,
                    const struct ds_wait *wait, uint64_t now_ns)
 {
-    struct image_target target;
+    struct request_checked checked;
     struct request *slot;
-    uint8_t fd_direct;
-    int rc = request_check(&queue->port, request, &fd_direct);
+    int rc = request_check(queue, request, &checked);
 
-    if (rc == 0 && request->image_target != NULL)
-        rc = image_check(queue, request, fd_direct, &target);
     if (rc != 0)
         return rc;
     if (atomic_load_explicit(&queue->closed, memory_order_relaxed))
@@ -196,14 +177,15 @@ static int enqueue(struct ds_queue *queue, const struct ds_request *request,
     slot = slots_take(&queue->free);
     if (slot == NULL)
         return -EAGAIN;
-    slot_fill(slot, request, fd_direct, now_ns);
+    slot_fill(slot, request, checked.fd_direct, now_ns);
+    slot->room_bytes = checked.room_bytes;
     slot->wait_semaphore = wait != NULL ? wait->semaphore : 0;
     if (UNLIKELY(wait != NULL)) {
         slot->wait_value = wait->value;
         slot->special = 1;
     }
     if (request->image_target != NULL)
-        slot_add_image(slot, &target);
+        slot_add_image(slot, &checked.target);
     request_life_begin(slot);
     queue_push_slot(queue, slot);
     return 0;

@@ -10,6 +10,7 @@
 
 #include "engine/event.h"
 #include "engine/failures.h"
+#include "engine/image/target.h"
 #include "engine/intake.h"
 #include "engine/order.h"
 #include "engine/ring.h"
@@ -117,13 +118,16 @@ void queue_record_error(struct ds_queue *queue, const struct request *request);
 int eventfd_get(_Atomic int *fd);
 void eventfd_add(int fd);
 
-/* request_check refuses what ds_queue_enqueue documents: 0 or -errno. *fd_direct tells whether the
- * request's own descriptor was opened with O_DIRECT. */
-int request_check(const struct queue_port *port, const struct ds_request *request,
-                  uint8_t *fd_direct);
+/* What the check of a request finds out beside its verdict. */
+struct request_checked {
+    uint8_t fd_direct;          /* the request's own descriptor was opened with O_DIRECT */
+    uint32_t room_bytes;        /* see struct request */
+    struct image_target target; /* when it has one */
+};
 
-/* request_align_max: the strictest alignment that a checked request's disk transfers may need. */
-uint32_t request_align_max(const struct ds_request *request, uint8_t fd_direct);
+/* request_check refuses what ds_queue_enqueue documents: 0 or -errno. */
+int request_check(const struct ds_queue *queue, const struct ds_request *request,
+                  struct request_checked *checked);
 
 /* request_result fills a result from a finished slot, whose enqueued_ns holds the latency by
  * now. */

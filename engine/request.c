@@ -1,7 +1,7 @@
 /* What a request must look like, and what its result looks like. */
 #include "engine/codec/codec.h"
 #include "engine/file.h"
-#include "engine/image/image.h"
+#include "engine/image/split.h"
 #include "engine/packed.h"
 #include "engine/queue.h"
 
@@ -77,7 +77,7 @@ static int flush_check(const struct ds_request *request)
 {
     return request->size != 0 || request->offset != 0 || request->host != NULL ||
                    request->gpu_buffer != 0 || request->source != NULL ||
-                   request->image_target != NULL
+                   request->image_target != NULL || request->codec != DS_CODEC_NONE
                ? -EINVAL
                : 0;
 }
@@ -95,8 +95,6 @@ static int codec_shape_check(const struct ds_request *request)
     if (request->op != DS_OP_READ || (request->flags & DS_REQUEST_ALLOW_SHORT) != 0 ||
         request->uncompressed_size == 0)
         return -EINVAL;
-    if (request->image_target != NULL)
-        return -ENOTSUP;
     return codec_check(request->codec);
 }
 
@@ -124,49 +122,79 @@ static int shape_check(const struct queue_port *port, const struct ds_request *r
     return rc != 0 ? rc : memory_check(port, request);
 }
 
-/* Does a request with a codec fit into an empty arena, at the worst alignment of its transfers? */
-static int codec_size_check(const struct queue_port *port, const struct ds_request *request,
-                            uint8_t fd_direct)
-{
-    uint64_t align = request_align_max(request, fd_direct);
-    struct request worst = {
-        .source = request->source,
-        .transform = (uint8_t)request->transform,
-        .unpacked_bytes = request->uncompressed_size,
-        .in_place = request->host != NULL && port->memory_checked,
-    };
-    uint64_t needed = packed_run_for(&worst, request->size + 2 * (align - 1)).bytes;
-
-    if (request->size <= PACKED_BYTES_MAX && request->uncompressed_size <= PACKED_BYTES_MAX &&
-        needed <= port->arena_bytes)
-        return 0;
-    host_log(port->host, DS_LOG_ERROR,
-             "a request of %llu compressed and %llu decoded bytes needs %llu bytes of staging at "
-             "once, and arena_bytes is %llu; raise it",
-             (unsigned long long)request->size, (unsigned long long)request->uncompressed_size,
-             (unsigned long long)needed, (unsigned long long)port->arena_bytes);
-    return -EFBIG;
-}
-
-int request_check(const struct queue_port *port, const struct ds_request *request,
-                  uint8_t *fd_direct)
-{
-    int rc = shape_check(port, request);
-
-    if (rc == 0)
-        rc = file_check(port, request, fd_direct);
-    if (rc == 0 && request->codec != DS_CODEC_NONE)
-        rc = codec_size_check(port, request, *fd_direct);
-    return rc;
-}
-
-uint32_t request_align_max(const struct ds_request *request, uint8_t fd_direct)
+/* The strictest alignment that a request's disk transfers may need. */
+static uint32_t align_max(const struct ds_request *request, uint8_t fd_direct)
 {
     if (request->source != NULL)
         return 1;
     if (request->file == NULL)
         return fd_direct ? REQUEST_FD_DIRECT_ALIGN : 1;
     return request->file->direct_fd >= 0 ? request->file->offset_align : 1;
+}
+
+/* The image half of a request. */
+static int image_target_check(const struct ds_queue *queue, const struct ds_request *request,
+                              struct request_checked *checked)
+{
+    const struct queue_port *port = &queue->port;
+    struct image_limits limits = {
+        .offset = request->offset,
+        .bytes_max = port->chunk_bytes - IMAGE_SHIFT_BYTES,
+        .align = align_max(request, checked->fd_direct),
+    };
+
+    if (queue->images == NULL)
+        return -EINVAL;
+    if (request->codec != DS_CODEC_NONE)
+        limits = image_limits_none;
+    return image_target_init(&checked->target, request->image_target, memory_bytes(request),
+                             &limits, port->host);
+}
+
+/* Does a request with a codec fit into an empty arena, at the worst alignment of its transfers? */
+static int codec_size_check(const struct queue_port *port, const struct ds_request *request,
+                            struct request_checked *checked)
+{
+    uint64_t room = request->image_target != NULL ? image_whole_room(&checked->target) : 0;
+    uint64_t align = align_max(request, checked->fd_direct);
+    uint64_t needed = 0;
+
+    if (request->size <= PACKED_BYTES_MAX && request->uncompressed_size <= PACKED_BYTES_MAX &&
+        room <= PACKED_BYTES_MAX) {
+        struct request worst = {
+            .source = request->source,
+            .transform = (uint8_t)request->transform,
+            .unpacked_bytes = request->uncompressed_size,
+            .room_bytes = (uint32_t)room,
+            .in_place = request->host != NULL && port->memory_checked,
+        };
+
+        needed = packed_run_for(&worst, request->size + 2 * (align - 1)).bytes;
+        checked->room_bytes = (uint32_t)room;
+        if (needed <= port->arena_bytes)
+            return 0;
+    }
+    host_log(port->host, DS_LOG_ERROR,
+             "a request of %llu compressed and %llu decoded bytes needs as much staging at once, "
+             "and arena_bytes is %llu; raise it (both sizes must be below 4 GiB)",
+             (unsigned long long)request->size, (unsigned long long)request->uncompressed_size,
+             (unsigned long long)port->arena_bytes);
+    return -EFBIG;
+}
+
+int request_check(const struct ds_queue *queue, const struct ds_request *request,
+                  struct request_checked *checked)
+{
+    int rc = shape_check(&queue->port, request);
+
+    checked->room_bytes = 0;
+    if (rc == 0)
+        rc = file_check(&queue->port, request, &checked->fd_direct);
+    if (rc == 0 && request->image_target != NULL)
+        rc = image_target_check(queue, request, checked);
+    if (rc == 0 && request->codec != DS_CODEC_NONE)
+        rc = codec_size_check(&queue->port, request, checked);
+    return rc;
 }
 
 void request_result(const struct request *request, struct ds_result *result)

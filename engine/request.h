@@ -69,6 +69,7 @@ struct request {
     uint64_t unpacked_bytes; /* what the destination receives; == size without a codec */
     uint8_t codec;         /* enum ds_codec_format; the producer's, as those above */
     uint8_t transform;     /* enum ds_codec_transform; likewise */
+    uint32_t room_bytes;   /* decoded for an image: to move rows into; see image_whole_room */
 } CACHE_ALIGNED;
 
 #define REQUEST_NONE UINT32_MAX

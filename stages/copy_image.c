@@ -251,13 +251,20 @@ static uint64_t rows_repack(uint8_t *payload, struct image_region *region)
     return (uint64_t)(to - payload);
 }
 
+static uint8_t *chunk_payload(const struct chunk *chunk)
+{
+    const struct request *r = chunk->request;
+
+    return chunk->memory + (r->offset + chunk->request_offset - chunk->file_offset);
+}
+
 /* Brings the payload to where its copies may begin, and returns its place in the staging buffer.
  * Behind it there is room to shift (IMAGE_SHIFT_BYTES). */
 static uint64_t payload_place(const struct copy_images *images, const struct chunk *chunk,
                               struct image_region *regions)
 {
     const struct request *r = chunk->request;
-    uint8_t *payload = chunk->memory + (r->offset + chunk->request_offset - chunk->file_offset);
+    uint8_t *payload = chunk_payload(chunk);
     uint64_t bytes = chunk->payload_bytes, place;
     uint32_t align = r->image->image->copy_align, rest;
 
@@ -294,6 +301,41 @@ static VkBufferImageCopy copy_for(const struct ds_image *image, const struct ima
     return copy;
 }
 
+static void copies_add(struct copies *c, const struct image_target *target,
+                       const struct image_region *regions, uint32_t n, uint64_t place)
+{
+    if (c->image != target->image || c->n + n > COPIES_MAX)
+        copies_flush(c);
+    c->image = target->image;
+    for (uint32_t k = 0; k < n; k++)
+        c->list[c->n++] = copy_for(target->image, &regions[k], place);
+}
+
+/* A source that was decoded as a whole is cut here. Where its pieces may not be copied from where
+ * they are they move down, into the room in front of it (image_whole_room). */
+static void record_whole(struct copies *c, const struct chunk *chunk)
+{
+    struct image_region regions[IMAGE_REGIONS_MAX];
+    struct image_target cursor = *chunk->request->image;
+    uint8_t *payload = chunk_payload(chunk);
+    uint64_t begin, end;
+
+    cursor.part = 0;
+    cursor.line = 0;
+    for (uint32_t k = 0; image_chunk_next(&cursor, &image_limits_none, true, &begin, &end); k++) {
+        uint32_t n = image_chunk_regions(&cursor, begin, end, regions);
+        uint64_t bytes = end - begin;
+        uint64_t place = vulkan_staging_offset(c->images->staging, payload + begin, bytes);
+        uint64_t shift = image_whole_shift(&cursor, chunk->request->room_bytes, k, place);
+
+        if (regions[0].repack)
+            bytes = rows_repack(payload + begin, &regions[0]);
+        if (shift > 0)
+            memmove(payload + begin - shift, payload + begin, bytes);
+        copies_add(c, chunk->request->image, regions, n, place - shift);
+    }
+}
+
 static void record_copies(struct copies *c)
 {
     struct image_region regions[IMAGE_REGIONS_MAX];
@@ -301,18 +343,17 @@ static void record_copies(struct copies *c)
     for (uint32_t i = 0; i < c->images->n; i++) {
         const struct chunk *chunk = c->images->chunks[i];
         const struct image_target *target = chunk->request->image;
-        uint64_t begin = chunk->request_offset, place;
+        uint64_t begin = chunk->request_offset;
         uint32_t n;
 
         if (!has_copies(chunk))
             continue;
+        if (request_is_packed(chunk->request)) {
+            record_whole(c, chunk);
+            continue;
+        }
         n = image_chunk_regions(target, begin, begin + chunk->payload_bytes, regions);
-        place = payload_place(c->images, chunk, regions);
-        if (c->image != target->image || c->n + n > COPIES_MAX)
-            copies_flush(c);
-        c->image = target->image;
-        for (uint32_t k = 0; k < n; k++)
-            c->list[c->n++] = copy_for(target->image, &regions[k], place);
+        copies_add(c, target, regions, n, payload_place(c->images, chunk, regions));
     }
     copies_flush(c);
 }

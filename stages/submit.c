@@ -331,7 +331,10 @@ static uint32_t submit_work(void *self, uint64_t now_ns)
     ready_take(stage);
     moved += blocked_run(stage, now_ns);
     moved += flow_run(stage, &stage->realtime, realtime, now_ns);
-    moved += flow_run(stage, &stage->ordinary, ~realtime, now_ns);
+    /* Credit that a REALTIME request waits for must not go to others: one with a codec may need
+     * most of the arena. */
+    if (!stage->realtime.starved)
+        moved += flow_run(stage, &stage->ordinary, ~realtime, now_ns);
     for (uint32_t i = 0; i < stage->lanes_n; i++)
         lane_flush(stage, &stage->lanes[i]);
     credit_account(stage);
@@ -372,7 +375,7 @@ static bool submit_ready(void *self)
     return ring_count(&stage->returned) > 0 || detach_is_due(stage) ||
            atomic_load_explicit(&stage->ready, memory_order_relaxed) != 0 ||
            flow_is_ready(stage, &stage->realtime, realtime) ||
-           flow_is_ready(stage, &stage->ordinary, ~realtime);
+           (!stage->realtime.starved && flow_is_ready(stage, &stage->ordinary, ~realtime));
 }
 
 const struct stage_ops submit_stage_ops = {

@@ -180,6 +180,35 @@ uint32_t image_chunks_count(struct image_target *target, const struct image_limi
     return n;
 }
 
+const struct image_limits image_limits_none = {.bytes_max = UINT64_MAX / 4, .align = 1};
+
+uint64_t image_whole_room(struct image_target *target)
+{
+    uint32_t align = target->image->copy_align;
+    uint64_t begin, end, n = 0;
+    bool moves = IMAGE_WHOLE_ALIGN % align != 0;
+
+    target->part = 0;
+    target->line = 0;
+    for (; image_chunk_next(target, &image_limits_none, true, &begin, &end); n++)
+        moves = moves || begin % align != 0;
+    target->part = 0;
+    target->line = 0;
+    return moves ? (n + 1) * align : 0;
+}
+
+uint64_t image_whole_shift(const struct image_target *target, uint64_t room_bytes, uint32_t k,
+                           uint64_t place)
+{
+    uint32_t align = target->image->copy_align;
+    uint64_t n = room_bytes / align - 1;
+
+    if (room_bytes == 0)
+        return 0;
+    DS_ASSERT(k < n);
+    return place % align + (n - k) * align;
+}
+
 /* The line that begins at a byte of the source. */
 static uint64_t line_at(const struct image_part *part, uint64_t offset)
 {

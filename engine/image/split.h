@@ -34,6 +34,24 @@ bool image_chunk_next(struct image_target *target, const struct image_limits *li
  * cursor. */
 uint32_t image_chunks_count(struct image_target *target, const struct image_limits *limits);
 
+/* A source that lies in memory as a whole, decoded, is one chunk. Its copies are those of the
+ * chunks that nothing but a copy's own rules would cut (image_limits_none): `whole` ones. */
+extern const struct image_limits image_limits_none;
+
+/* The source begins at a multiple of it. */
+#define IMAGE_WHOLE_ALIGN 256u
+
+/* image_whole_room: bytes that must be free in front of the source when one of its whole chunks
+ * begins where no copy may, or 0. With n of them they are n + 1 times copy_align: chunk k then goes
+ * to the multiple of copy_align at or below its place, and n - k times copy_align further down. So
+ * none runs into another, if they are moved in their order. */
+uint64_t image_whole_room(struct image_target *target);
+
+/* image_whole_shift: how many bytes downwards whole chunk number k goes that begins at `place` of
+ * the buffer that is copied from, with room_bytes of room in front of the source. */
+uint64_t image_whole_shift(const struct image_target *target, uint64_t room_bytes, uint32_t k,
+                           uint64_t place);
+
 /* image_chunk_regions lists the copies of a chunk that image_chunk_next made. They lie at multiples
  * of copy_align from each other; one that needs `repack` is alone. */
 uint32_t image_chunk_regions(const struct image_target *target, uint64_t begin, uint64_t end,

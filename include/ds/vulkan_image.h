@@ -176,7 +176,7 @@ struct ds_image_tiles {
  *   -EINVAL   the target lies outside the image, is not made of whole blocks, or has a pitch below
  *             its row; footprints overlap or descend; the op is not READ; ALLOW_SHORT is set; host
  *             or gpu_buffer is set too; the queue was made without DS_QUEUE_IMAGES
- *   -ERANGE   a byte that the layout needs lies beyond request.size
+ *   -ERANGE   a byte that the layout needs lies beyond request.size (uncompressed_size)
  *   -EFBIG    a row of blocks (or what the queue family copies at once) is larger than a chunk;
  *             raise chunk_bytes (logged)
  *   -ENOTSUP  the box does not suit the queue family's minImageTransferGranularity (logged), or

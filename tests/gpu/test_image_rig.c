@@ -193,6 +193,8 @@ void rig_image_close(struct image_rig *rig, struct rig_image *image)
 int rig_read(struct image_rig *rig, const struct ds_image_target *target, uint64_t offset,
              uint64_t bytes)
 {
+    if (rig->read != NULL)
+        return rig->read(rig, target, rig->content + offset, bytes);
     return ds_queue_enqueue(rig->queue, ds_request(.file = rig->file, .offset = offset,
                                                    .size = bytes, .image_target = target));
 }

@@ -30,6 +30,9 @@ struct image_rig {
     VkSemaphore done;
     uint64_t done_value;
     char path[64];
+    /* What rig_read does instead of reading the file: the bytes are content + offset. Or NULL. */
+    int (*read)(struct image_rig *rig, const struct ds_image_target *target, const uint8_t *bytes,
+                uint64_t n);
     PFN_vkGetPhysicalDeviceImageFormatProperties formats;
 #define RIG_POINTER_(name) PFN_vk##name name;
     RIG_FUNCTIONS(RIG_POINTER_)
