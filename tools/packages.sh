@@ -36,9 +36,9 @@ libck-dev|concurrencykit|has_header ck_ring.h || [ -e "$ck_dir/include/ck_md.h" 
 libjemalloc-dev|jemalloc|has_library jemalloc
 libvulkan-dev|vulkan-headers|has_header vulkan/vulkan_core.h
 libvulkan1|vulkan-icd-loader|ldconfig_has libvulkan.so.1
+glslang-tools|glslang|has_command glslangValidator
 libzstd-dev|zstd|has_library libzstd
 liblz4-dev|lz4|has_library liblz4
-glslang-tools|glslang|has_command glslangValidator
 END
 }
 

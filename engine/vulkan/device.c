@@ -254,7 +254,9 @@ static int make_device(struct vulkan_device *device, const struct host *host,
     static const float priorities[2] = {1.0f, 1.0f};
     bool one_family = device->app_queue_family == device->queue_family;
     bool two_queues = one_family && families->properties[device->queue_family].queueCount >= 2;
-    const char *extensions[] = {VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME};
+    const char *extensions[1 + GDEFLATE_EXTENSIONS_MAX] = {
+        VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME};
+    struct gdeflate_features gdeflate_features;
     VkPhysicalDevice8BitStorageFeatures byte_features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_8BIT_STORAGE_FEATURES,
         .storageBuffer8BitAccess = device->has_byte_storage ? VK_TRUE : VK_FALSE,
@@ -292,9 +294,15 @@ static int make_device(struct vulkan_device *device, const struct host *host,
         .enabledExtensionCount = import ? 1 : 0,
         .ppEnabledExtensionNames = extensions,
     };
-    VkResult result = device->vk.CreateDevice(device->physical, &info, NULL, &device->device);
+    VkResult result;
     int error;
 
+    device->gdeflate = gdeflate_support_read(
+        &device->vk, device->physical,
+        has_extension(device, host, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME),
+        has_extension(device, host, VK_NV_MEMORY_DECOMPRESSION_EXTENSION_NAME));
+    gdeflate_support_enable(&device->gdeflate, &gdeflate_features, &info, extensions);
+    result = device->vk.CreateDevice(device->physical, &info, NULL, &device->device);
     if (result != VK_SUCCESS) {
         device->device = VK_NULL_HANDLE;
         return vulkan_fail(host, "vkCreateDevice", result);

@@ -3,6 +3,7 @@
 #define ENGINE_VULKAN_DEVICE_H
 
 #include "engine/vulkan/dispatch.h"
+#include "engine/vulkan/gdeflate_support.h"
 
 #include <ds/vulkan.h>
 
@@ -12,6 +13,7 @@ struct vulkan_device {
     bool can_import_host;    /* VK_EXT_external_memory_host is enabled */
     bool has_buffer_address; /* bufferDeviceAddress is enabled */
     bool has_byte_storage;   /* storageBuffer8BitAccess is enabled */
+    struct gdeflate_support gdeflate;
     bool unified_memory;
     uint32_t queue_family;
     uint32_t app_queue_family;

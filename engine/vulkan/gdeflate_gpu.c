@@ -1,0 +1,171 @@
+#include "engine/vulkan/gdeflate_gpu.h"
+
+#include <errno.h>
+
+#if DS_HAVE_SHADERS
+#include "shaders/gdeflate_portable_spv.h"
+#include "shaders/gdeflate_subgroup_spv.h"
+#else
+static const uint32_t gdeflate_portable_spv[1], gdeflate_subgroup_spv[1];
+#endif
+
+#define SUBGROUP_LANES 32
+
+/* As the shader has them. */
+struct push {
+    uint64_t tiles;
+    uint64_t statuses;
+    uint32_t tiles_n;
+    uint32_t three;
+};
+
+_Static_assert(sizeof(struct push) == 24, "no padding");
+
+static int layout_make(struct gdeflate_gpu *gpu, const struct host *host)
+{
+    VkPushConstantRange range = {
+        .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
+        .size = sizeof(struct push),
+    };
+    VkPipelineLayoutCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+        .pushConstantRangeCount = 1,
+        .pPushConstantRanges = &range,
+    };
+    const struct vulkan_device *device = gpu->device;
+    VkResult result =
+        device->vk.CreatePipelineLayout(device->device, &info, NULL, &gpu->layout);
+
+    return result == VK_SUCCESS ? 0 : vulkan_fail(host, "vkCreatePipelineLayout", result);
+}
+
+static int pipeline_make(struct gdeflate_gpu *gpu, const struct host *host, const uint32_t *code,
+                         size_t code_bytes)
+{
+    bool subgroup = gpu->form == GDEFLATE_GPU_SUBGROUP;
+    VkShaderModuleCreateInfo module_info = {
+        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+        .codeSize = code_bytes,
+        .pCode = code,
+    };
+    VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+        .requiredSubgroupSize = SUBGROUP_LANES,
+    };
+    VkComputePipelineCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .pNext = subgroup ? &size : NULL,
+                  .flags = subgroup
+                               ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0,
+                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                  .pName = "main"},
+        .layout = gpu->layout,
+    };
+    const struct vulkan_device *device = gpu->device;
+    VkResult result =
+        device->vk.CreateShaderModule(device->device, &module_info, NULL, &info.stage.module);
+
+    if (result != VK_SUCCESS)
+        return vulkan_fail(host, "vkCreateShaderModule", result);
+    result = device->vk.CreateComputePipelines(device->device, VK_NULL_HANDLE, 1, &info, NULL,
+                                               &gpu->pipeline);
+    device->vk.DestroyShaderModule(device->device, info.stage.module, NULL);
+    if (result == VK_SUCCESS)
+        return 0;
+    gpu->pipeline = VK_NULL_HANDLE;
+    return vulkan_fail(host, "vkCreateComputePipelines", result);
+}
+
+/* What is missing for a form, in words, or NULL. */
+static const char *form_lacks(const struct vulkan_device *device, enum gdeflate_gpu_form form)
+{
+    if (!DS_HAVE_SHADERS)
+        return "this build has no shaders (glslangValidator was not found)";
+    if (!device->has_buffer_address || !device->gdeflate.shader)
+        return "the device lacks bufferDeviceAddress, storageBuffer8BitAccess or shaderInt64";
+    if (form == GDEFLATE_GPU_SUBGROUP && !device->gdeflate.subgroup_32)
+        return "the device has no subgroups of 32 lanes that can be asked for";
+    return NULL;
+}
+
+int gdeflate_gpu_open(struct gdeflate_gpu *gpu, const struct vulkan_device *device,
+                      const struct host *host, enum gdeflate_gpu_form form)
+{
+    const char *lacks = form_lacks(device, form);
+    int error;
+
+    *gpu = (struct gdeflate_gpu){.device = NULL};
+    if (lacks != NULL) {
+        host_log(host, DS_LOG_INFO, "no GDeflate by shader: %s", lacks);
+        return -ENOTSUP;
+    }
+    if (form == GDEFLATE_GPU_AUTO)
+        form = device->gdeflate.subgroup_32 ? GDEFLATE_GPU_SUBGROUP : GDEFLATE_GPU_PORTABLE;
+    gpu->device = device;
+    gpu->form = form;
+    gpu->groups_max = device->properties.limits.maxComputeWorkGroupCount[0];
+    error = layout_make(gpu, host);
+    if (error == 0 && form == GDEFLATE_GPU_SUBGROUP)
+        error = pipeline_make(gpu, host, gdeflate_subgroup_spv, sizeof(gdeflate_subgroup_spv));
+    else if (error == 0)
+        error = pipeline_make(gpu, host, gdeflate_portable_spv, sizeof(gdeflate_portable_spv));
+    if (error != 0)
+        gdeflate_gpu_close(gpu);
+    return error;
+}
+
+void gdeflate_gpu_close(struct gdeflate_gpu *gpu)
+{
+    if (gpu->device == NULL)
+        return;
+    gpu->device->vk.DestroyPipeline(gpu->device->device, gpu->pipeline, NULL);
+    gpu->device->vk.DestroyPipelineLayout(gpu->device->device, gpu->layout, NULL);
+    *gpu = (struct gdeflate_gpu){.device = NULL};
+}
+
+void gdeflate_gpu_tiles(struct gdeflate_gpu_tile *tiles, const struct gdeflate_stream *stream,
+                        uint64_t source, uint64_t destination, uint32_t first_status)
+{
+    const uint8_t *begin = stream->table - GDEFLATE_HEADER_BYTES;
+
+    for (uint32_t i = 0; i < stream->tile_count; i++) {
+        struct gdeflate_tile tile = gdeflate_stream_tile(stream, i);
+
+        tiles[i] = (struct gdeflate_gpu_tile){
+            .source = source + (uint64_t)(tile.packed - begin),
+            .destination = destination + (uint64_t)i * GDEFLATE_TILE_BYTES,
+            .source_bytes = tile.packed_bytes,
+            .destination_bytes = tile.bytes,
+            .status = first_status + i,
+        };
+    }
+}
+
+void gdeflate_gpu_record(const struct gdeflate_gpu *gpu, VkCommandBuffer commands, uint64_t tiles,
+                         uint64_t statuses, uint32_t tiles_n)
+{
+    struct push push = {.tiles = tiles, .statuses = statuses, .tiles_n = tiles_n, .three = 3};
+    const struct vulkan_dispatch *vk = &gpu->device->vk;
+    uint32_t columns = min_u32(tiles_n, gpu->groups_max);
+
+    DS_ASSERT(tiles_n > 0 && tiles % 8 == 0 && statuses % 4 == 0);
+    vk->CmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, gpu->pipeline);
+    vk->CmdPushConstants(commands, gpu->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof(push),
+                          &push);
+    vk->CmdDispatch(commands, columns, (tiles_n - 1) / columns + 1, 1);
+}
+
+enum ds_codec_error gdeflate_gpu_verdict(const uint32_t *statuses, uint32_t statuses_n,
+                                         uint32_t *tile)
+{
+    for (uint32_t i = 0; i < statuses_n; i++) {
+        DS_ASSERT(statuses[i] != GDEFLATE_GPU_NOT_RUN);
+        if (statuses[i] == DS_CODEC_ERROR_NONE)
+            continue;
+        if (tile != NULL)
+            *tile = i;
+        return (enum ds_codec_error)statuses[i];
+    }
+    return DS_CODEC_ERROR_NONE;
+}

@@ -1,0 +1,38 @@
+/* What a device must have to decode GDeflate, and how a device of our own is made to have it. */
+#ifndef ENGINE_VULKAN_GDEFLATE_SUPPORT_H
+#define ENGINE_VULKAN_GDEFLATE_SUPPORT_H
+
+#include "engine/vulkan/dispatch.h"
+
+/* Of features that were enabled when the device was made. */
+struct gdeflate_support {
+    bool shader;      /* bufferDeviceAddress, storageBuffer8BitAccess and shaderInt64 */
+    bool subgroup_32; /* subgroups of 32 lanes can be had, with the operations that we use */
+    bool set_size;    /* they must be asked for: subgroupSizeControl is enabled */
+    bool nv;          /* VK_NV_memory_decompression with the GDeflate method */
+};
+
+/* Feature structures in a chain for VkDeviceCreateInfo. */
+struct gdeflate_features {
+    VkPhysicalDeviceFeatures core;
+    VkPhysicalDevice8BitStorageFeatures bytes;
+    VkPhysicalDeviceSubgroupSizeControlFeatures size;
+    VkPhysicalDeviceMemoryDecompressionFeaturesNV nv;
+};
+
+#define GDEFLATE_EXTENSIONS_MAX 2
+
+/* gdeflate_support_read asks what the physical device has. With has_extension_* as its list of
+ * extensions says. bufferDeviceAddress is for the caller to know. */
+struct gdeflate_support gdeflate_support_read(const struct vulkan_dispatch *vk,
+                                              VkPhysicalDevice physical, bool has_size_control,
+                                              bool has_nv);
+
+/* gdeflate_support_enable adds to *info what `support` names: the features, whose memory is
+ * *features, and extensions behind the first extensions_n of `extensions`, which has room for
+ * GDEFLATE_EXTENSIONS_MAX more. A feature structure that is there already is left alone. */
+void gdeflate_support_enable(const struct gdeflate_support *support,
+                             struct gdeflate_features *features, VkDeviceCreateInfo *info,
+                             const char **extensions);
+
+#endif
