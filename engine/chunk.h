@@ -59,6 +59,7 @@ struct chunk {
     uint8_t direct : 1;       /* the disk transfer uses the file's O_DIRECT descriptor */
     uint8_t ordinary : 1;     /* counts towards the window of requests that are not REALTIME */
     uint8_t packed : 1;       /* a whole request with a codec, not decoded yet */
+    uint8_t timed : 1;        /* a realtime transfer whose time is taken */
     uint8_t joins : 1;        /* goes on in the file where the one before it ends */
     uint8_t alone : 1;        /* shares no transfer: one that it shared has failed */
     union {

@@ -52,8 +52,10 @@ struct request {
     uint32_t notice_epoch; /* as epoch, for the notifications by the complete stage */
     uint32_t life;         /* see request_life_begin */
     uint8_t align_shift;   /* log2 of the alignment of its disk transfers; submit stage */
-    uint8_t direct;        /* its transfers use O_DIRECT; submit stage */
-    uint8_t in_place;      /* straight from or to `host`; submit stage */
+    uint8_t direct : 1;    /* its transfers use O_DIRECT; submit stage */
+    uint8_t in_place : 1;  /* straight from or to `host`; submit stage */
+    uint8_t small : 1;     /* in chunks of SMALL_BYTES; submit stage */
+    uint8_t unused;
     uint8_t special;       /* a source, an image, a codec, a semaphore to wait for: look below */
 
     /* The rarely needed: a plain request's stages do not touch this line, only its producer. */

@@ -24,10 +24,10 @@ static bool direct_possible(const struct submit_stage *stage, const struct reque
         return false;
     }
     /* Chunks begin at multiples of chunk_bytes. */
-    if ((stage->chunk_bytes & (offset_align - 1)) != 0)
+    if ((request_chunk_bytes(stage, r) & (offset_align - 1)) != 0)
         return false;
     if (address == 0 ? memory_align > 1u << stage->unit_shift
-                     : (stage->chunk_bytes & (memory_align - 1)) != 0)
+                     : (request_chunk_bytes(stage, r) & (memory_align - 1)) != 0)
         return false;
     return (address & (memory_align - 1)) == 0 && ((offset | bytes) & (offset_align - 1)) == 0;
 }
@@ -59,6 +59,17 @@ static void shape_packed(const struct submit_stage *stage, struct request *r)
     r->in_place = r->host != NULL && stage->copies_data;
 }
 
+/* A request beside realtime ones goes in pieces that do not keep those waiting for long. Images are
+ * cut into rows instead; what is aligned coarser than the pieces is left whole. */
+static bool goes_in_small_pieces(const struct submit_stage *stage, const struct request *r)
+{
+    return UNLIKELY(schedule_members(&stage->schedule, DS_PRIORITY_REALTIME) != 0) &&
+           r->queue->priority != DS_PRIORITY_REALTIME && r->size > stage->small_bytes &&
+           !r->special &&
+           (r->file == NULL || max_u64(r->file->memory_align, r->file->offset_align) <=
+                                   stage->small_bytes);
+}
+
 /* Chooses how the disk transfers of a request are shaped: through which descriptor, with which
  * alignment, and whether straight from or to the caller's host memory. Fixed here for all of its
  * chunks, since a file can turn buffered at any time. */
@@ -66,6 +77,7 @@ static void request_shape(const struct submit_stage *stage, struct request *r)
 {
     r->direct = 0;
     r->align_shift = 0;
+    r->small = goes_in_small_pieces(stage, r);
     if (request_is_packed(r)) {
         shape_packed(stage, r);
         return;
@@ -93,16 +105,17 @@ static uint64_t request_base(const struct request *r)
 static void chunk_range(const struct submit_stage *stage, const struct request *r, uint32_t index,
                         struct chunk *chunk)
 {
-    uint64_t window = request_base(r) + (uint64_t)index * stage->chunk_bytes;
+    uint32_t chunk_bytes = request_chunk_bytes(stage, r);
+    uint64_t window = request_base(r) + (uint64_t)index * chunk_bytes;
     uint64_t first = max_u64(window, r->offset);
-    uint64_t last = min_u64(window + stage->chunk_bytes, r->offset + r->size);
+    uint64_t last = min_u64(window + chunk_bytes, r->offset + r->size);
 
     DS_ASSERT(first < last);
     chunk->file_offset = window;
     chunk->request_offset = first - r->offset;
     chunk->payload_bytes = (uint32_t)(last - first);
     chunk->io_bytes = (uint32_t)(align_up_u64(last, request_align(r)) - window);
-    DS_ASSERT(chunk->io_bytes <= stage->chunk_bytes);
+    DS_ASSERT(chunk->io_bytes <= chunk_bytes);
 }
 
 static struct image_limits image_limits(const struct submit_stage *stage, const struct request *r)
@@ -204,6 +217,7 @@ static bool chunk_make(struct submit_stage *stage, struct request *r, uint32_t i
     chunk->ordinary = r->queue->priority != DS_PRIORITY_REALTIME;
     chunk->joins = 0;
     chunk->alone = 0;
+    chunk->timed = 0;
     chunk->kind = data_kind(r);
     if (status == DS_STATUS_OK && request_is_cancelled(r))
         status = DS_STATUS_CANCELLED;
@@ -230,8 +244,13 @@ static bool chunk_make(struct submit_stage *stage, struct request *r, uint32_t i
         chunk_range_image(stage, r, true, chunk);
     stage->free_chunks_n--;
     stage->tally.bytes += chunk->payload_bytes;
-    if (chunk->ordinary)
-        stage->ordinary_bytes += chunk_window_bytes(chunk);
+    if (chunk->ordinary) {
+        window_ordinary_begin(&stage->window, chunk_window_bytes(chunk));
+    } else {
+        chunk->timed = 1;
+        window_realtime_begin(&stage->window, &stage->transfers[chunk - stage->chunks],
+                              chunk->io_bytes, now_ns);
+    }
     submit_send(stage, chunk, now_ns);
     return true;
 }
@@ -306,6 +325,7 @@ static bool file_begin(struct ds_file *file)
 static uint32_t chunks_needed(const struct submit_stage *stage, const struct request *r)
 {
     uint64_t span = r->offset + r->size - request_base(r);
+    uint32_t chunk_bytes = request_chunk_bytes(stage, r);
     uint64_t chunks;
 
     if (request_is_packed(r))
@@ -315,9 +335,9 @@ static uint32_t chunks_needed(const struct submit_stage *stage, const struct req
 
         return image_chunks_count(r->image, &limits);
     }
-    if (span <= stage->chunk_bytes)
+    if (span <= chunk_bytes)
         return 1; /* spares the division */
-    chunks = (span + stage->chunk_bytes - 1) / stage->chunk_bytes;
+    chunks = (span + chunk_bytes - 1) / chunk_bytes;
     DS_ASSERT(chunks <= UINT32_MAX);
     return (uint32_t)chunks;
 }

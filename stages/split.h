@@ -14,6 +14,13 @@ bool split_next(struct submit_stage *stage, struct request *r, uint32_t index, u
 /* submit_send hands a chunk to the next read lane. */
 void submit_send(struct submit_stage *stage, struct chunk *chunk, uint64_t now_ns);
 
+/* How large the chunks of a request may be; known once it has been shaped. */
+static inline uint32_t request_chunk_bytes(const struct submit_stage *stage,
+                                           const struct request *r)
+{
+    return r->small ? stage->small_bytes : stage->chunk_bytes;
+}
+
 /* What a chunk counts in the window of requests that are not REALTIME; alike at both ends. */
 static inline uint32_t chunk_window_bytes(const struct chunk *chunk)
 {

@@ -10,10 +10,8 @@
 
 /* Requests begun in one turn, at most: keeps a turn short when requests are tiny. */
 #define SUBMIT_TURN_MAX 256
-/* What requests that are not REALTIME may have in flight while a REALTIME queue exists: all that a
- * realtime request can find ahead of it in the device. Measured: 512 KiB cost it five times its p99
- * alone at times, 256 KiB less than three, and a fifth of the others' bandwidth. */
-#define ORDINARY_WINDOW_BYTES (256u << 10)
+/* Chunks of requests that are not REALTIME are no larger while a REALTIME queue exists. */
+#define SMALL_BYTES (64u << 10)
 
 int submit_open(struct submit_stage *stage, const struct submit_config *config)
 {
@@ -25,17 +23,21 @@ int submit_open(struct submit_stage *stage, const struct submit_config *config)
     stage->staging = config->staging;
     stage->unit_shift = (uint32_t)__builtin_ctz(config->granularity_bytes);
     stage->chunk_bytes = config->chunk_bytes;
+    stage->small_bytes = min_u32(config->chunk_bytes, SMALL_BYTES);
     stage->chunks_max = config->chunks_max;
     stage->copies_data = config->copies_data;
     stage->blocked = (struct blocked){.gpu = config->gpu, .gpu_self = config->gpu_self};
     event_init(&stage->detached);
     join_init(&stage->join);
+    window_init(&stage->window);
     rc = arena_open(&stage->arena, stage->host, (uint32_t)units);
     if (rc == 0)
         rc = ring_open(&stage->returned, stage->host, config->chunks_max);
     stage->chunks = host_calloc(stage->host, config->chunks_max, sizeof(*stage->chunks));
     stage->free_chunks = host_calloc(stage->host, config->chunks_max, sizeof(struct chunk *));
-    if (rc != 0 || stage->chunks == NULL || stage->free_chunks == NULL) {
+    stage->transfers = host_calloc(stage->host, config->chunks_max, sizeof(*stage->transfers));
+    if (rc != 0 || stage->chunks == NULL || stage->free_chunks == NULL ||
+        stage->transfers == NULL) {
         submit_close(stage);
         return -ENOMEM;
     }
@@ -52,11 +54,13 @@ void submit_close(struct submit_stage *stage)
         return;
     DS_ASSERT(stage->chunks == NULL || stage->free_chunks == NULL || stage->free_chunks_n == 0 ||
               stage->free_chunks_n == n);
+    DS_ASSERT(stage->window.in_flight == 0 && stage->window.realtime_n == 0);
     arena_close(&stage->arena, stage->host);
     if (stage->returned.slots != NULL)
         ring_close(&stage->returned, stage->host);
     host_free(stage->host, stage->chunks, n * sizeof(*stage->chunks));
     host_free(stage->host, stage->free_chunks, n * sizeof(struct chunk *));
+    host_free(stage->host, stage->transfers, n * sizeof(*stage->transfers));
     event_fini(&stage->detached);
     stage->host = NULL;
 }
@@ -168,11 +172,18 @@ static struct request *request_next(struct submit_stage *stage, uint64_t set)
     return NULL;
 }
 
-/* Room in the window that requests other than REALTIME have while there is a REALTIME queue. */
-static bool window_has_room(const struct submit_stage *stage)
+/* Has the flow's next chunk room in the window, which there is beside a REALTIME queue? */
+static bool flow_is_admitted(struct submit_stage *stage, const struct submit_flow *flow,
+                             uint64_t now_ns)
 {
-    return stage->ordinary_bytes < ORDINARY_WINDOW_BYTES ||
-           schedule_members(&stage->schedule, DS_PRIORITY_REALTIME) == 0;
+    const struct request *r = flow->current;
+
+    if (flow == &stage->realtime ||
+        LIKELY(schedule_members(&stage->schedule, DS_PRIORITY_REALTIME) == 0) ||
+        (r->kind != REQUEST_READ && r->kind != REQUEST_WRITE))
+        return true;
+    return window_admits(&stage->window,
+                         (uint32_t)min_u64(r->size, request_chunk_bytes(stage, r)), now_ns);
 }
 
 /* Sends the chunks of the flow's request. False: starved. */
@@ -182,7 +193,7 @@ static bool flow_continue(struct submit_stage *stage, struct submit_flow *flow, 
         /* Read before: once its last chunk is out, the request's slot may be in use again. */
         bool is_last = flow->chunk + 1 == flow->current->chunks_total;
 
-        flow->starved = (flow == &stage->ordinary && !window_has_room(stage)) ||
+        flow->starved = !flow_is_admitted(stage, flow, now_ns) ||
                         !split_next(stage, flow->current, flow->chunk, now_ns);
         if (flow->starved)
             return false;
@@ -244,7 +255,10 @@ static void chunk_reclaim(struct submit_stage *stage, struct chunk *chunk, uint6
             join_returned(&stage->join, chunk);
             arena_give(&stage->arena, chunk->arena_unit);
         }
-        stage->ordinary_bytes -= chunk->ordinary ? chunk_window_bytes(chunk) : 0;
+        if (chunk->ordinary)
+            window_ordinary_end(&stage->window, chunk_window_bytes(chunk));
+        else if (chunk->timed)
+            window_realtime_end(&stage->window, &stage->transfers[chunk - stage->chunks], now_ns);
         stage->free_chunks[stage->free_chunks_n++] = chunk;
         return;
     }
@@ -356,6 +370,8 @@ static enum stage_wait submit_waiting(void *self)
 {
     const struct submit_stage *stage = self;
 
+    if (stage->ordinary.starved && stage->window.quiet)
+        return STAGE_WAIT_POLL; /* held back for a time that nobody tells the end of */
     if (stage->realtime.starved || stage->ordinary.starved)
         return STAGE_WAIT_CREDIT;
     return stage->blocked.first != NULL ? STAGE_WAIT_POLL : STAGE_IDLE;

@@ -15,6 +15,7 @@
 #include "stages/blocked.h"
 #include "stages/join.h"
 #include "stages/schedule.h"
+#include "stages/window.h"
 
 #define SUBMIT_LANES_MAX DS_READ_LANES_MAX
 #define SUBMIT_BURST 64 /* chunks handed to a lane, and entries taken off a queue, at a time */
@@ -50,9 +51,11 @@ struct submit_stage {
     struct arena arena;
     uint32_t unit_shift;
     uint32_t chunk_bytes;
+    uint32_t small_bytes;         /* of a chunk that must not keep realtime requests waiting */
     uint32_t chunks_max;
     bool copies_data;
     struct chunk *chunks;
+    struct window_transfer *transfers; /* one for each chunk: what began when, if realtime */
     struct chunk **free_chunks;   /* stack */
     uint32_t free_chunks_n;
     struct ring returned;         /* complete -> submit */
@@ -70,7 +73,7 @@ struct submit_stage {
     struct schedule schedule;
     struct submit_flow realtime, ordinary;
     struct blocked blocked;
-    uint64_t ordinary_bytes;      /* in flight, of requests that are not REALTIME */
+    struct window window;         /* of requests that are not REALTIME */
 
     struct stage_stats stats;     /* items: entries begun */
     struct tally tally;

@@ -45,6 +45,7 @@ NEIGHBOURS = {
     ("split", "submit"): "a part of submit",
     ("submit", "blocked"): "a part of submit",
     ("submit", "join"): "a part of submit",
+    ("submit", "window"): "a part of submit",
     ("blocked", "copy"): "it asks the GPU about semaphores",
 }
 VULKAN_USERS = ("include/ds/vulkan.h", "engine/vulkan/", "stages/copy_vulkan", "stages/runtime",

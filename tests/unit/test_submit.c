@@ -324,6 +324,82 @@ Test(submit, its_items_are_requests)
     flow_close(&flow);
 }
 
+/* While a REALTIME queue exists, other requests go in pieces that keep nobody waiting for long. */
+static int64_t count_chunks(struct flow *f, const struct chunk *chunk)
+{
+    uint32_t *largest = f->ctx;
+
+    *largest = chunk->io_bytes > *largest ? chunk->io_bytes : *largest;
+    return (int64_t)chunk->io_bytes;
+}
+
+Test(submit, others_go_in_small_pieces_beside_a_realtime_queue)
+{
+    struct ds_queue *queue, *realtime;
+    uint32_t largest = 0;
+    struct ds_result result;
+
+    flow_open(&flow, &(struct flow_options){.kind = COPY_KIND_GPU, .chunk_bytes = 1 << 20});
+    flow.disk_result = count_chunks;
+    flow.ctx = &largest;
+    queue = flow_queue(&flow, ds_queue_config(.capacity = 4));
+    flow_enqueue(queue, flow_read_gpu(1, 777, (1 << 20) + 5));
+    ds_queue_submit(queue);
+    flow_finish(&flow);
+    cr_assert_eq(largest, 1 << 20);
+    realtime = flow_queue(&flow, ds_queue_config(.capacity = 4, .priority = DS_PRIORITY_REALTIME));
+    largest = 0;
+    flow_enqueue(queue, flow_read_gpu(1, 777, (1 << 20) + 5));
+    ds_queue_submit(queue);
+    flow_finish(&flow);
+    cr_assert_eq(largest, 64 << 10);
+    largest = 0;
+    flow_enqueue(realtime, flow_read_gpu(1, 777, 1 << 20));
+    ds_queue_submit(realtime);
+    flow_finish(&flow);
+    cr_assert_eq(largest, 1 << 20, "its own go whole");
+    cr_assert_eq(ds_queue_poll(queue, &result, 1), 1);
+    cr_assert_eq(result.bytes, (1 << 20) + 5);
+    cr_assert_eq(ds_queue_poll(queue, &result, 1), 1);
+    cr_assert_eq(result.bytes, (1 << 20) + 5);
+    flow_close(&flow);
+}
+
+static bool hold_ordinary(struct flow *f, const struct chunk *chunk)
+{
+    return *(bool *)f->ctx && chunk->ordinary;
+}
+
+/* Held back for a measurement: the thread must look again by itself, since nobody wakes it. */
+Test(submit, what_is_held_back_beside_realtime_is_asked_again)
+{
+    struct ds_queue *queue, *realtime;
+    struct ds_result result;
+    bool hold = true;
+
+    flow_open(&flow, &(struct flow_options){.kind = COPY_KIND_NIL});
+    flow.disk_holds = hold_ordinary;
+    flow.ctx = &hold;
+    queue = flow_queue(&flow, ds_queue_config(.capacity = 4));
+    realtime = flow_queue(&flow, ds_queue_config(.capacity = 4, .priority = DS_PRIORITY_REALTIME));
+    flow_enqueue(realtime, flow_read_gpu(1, 0, 4096));
+    ds_queue_submit(realtime);
+    flow_enqueue(queue, flow_read_gpu(2, 0, 4096));
+    ds_queue_submit(queue);
+    flow_settle(&flow);
+    cr_assert_eq(ds_queue_poll(realtime, &result, 1), 1);
+    cr_assert_eq(flow.submit.window.in_flight, 0, "it was sent although it is quiet");
+    cr_assert_eq(submit_stage_ops.waiting(&flow.submit), STAGE_WAIT_POLL);
+    flow.now_ns += WINDOW_QUIET_NS + 1;
+    flow_settle(&flow);
+    cr_assert_eq(flow.submit.window.in_flight, 4096);
+    hold = false;
+    flow_finish(&flow);
+    cr_assert_eq(ds_queue_poll(queue, &result, 1), 1);
+    cr_assert_eq(flow.submit.window.in_flight, 0);
+    flow_close(&flow);
+}
+
 /* Dedicated threads: the last credit may come after the submit stage's last turn. */
 Test(submit, credit_that_comes_after_the_last_turn_is_taken_back)
 {
