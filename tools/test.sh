@@ -14,6 +14,8 @@
 #   asan        all tests under Address-, Leak- and UndefinedBehaviorSanitizer
 #   ubsan       all tests under UndefinedBehaviorSanitizer alone, built by clang
 #   tsan        all tests under ThreadSanitizer
+#   msan        the fuzz corpora under MemorySanitizer, zstd and LZ4 left out
+#   fuzz        each fuzz target for DS_FUZZ_SECONDS (30; 120 before a release), two at a time
 #   clang       all tests, built by clang
 #   shared      the build with only the shared and with only the static library
 #
@@ -27,7 +29,8 @@ jobs=$(nproc)
 # shellcheck source=tools/packages.sh
 . "$root/tools/packages.sh"
 
-all_parts=(style unit package bench nouring novulkan validation asan ubsan tsan clang shared)
+all_parts=(style unit package bench nouring novulkan validation asan ubsan tsan msan fuzz clang
+    shared)
 passed=0 failed=0 skipped=0
 part=""
 part_passed=0 part_failed=0 part_skipped=0
@@ -44,7 +47,8 @@ skip() {
     note "  skipped: $*"
 }
 
-# configure_and_build NAME CMAKE_ARGUMENT...
+# build NAME CMAKE_ARGUMENT...; build_only=(--target ...) for a part of it
+build_only=()
 build() {
     local name=$1 log=$work/$1.log
     shift
@@ -54,7 +58,7 @@ build() {
     mkdir -p "$work"
     if { cmake -G Ninja -S "$root" -B "$work/$name" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
         -DDS_BUILD_TESTS=ON -DDS_BUILD_BENCH=ON -DDS_WERROR=ON "${cmake_arguments[@]}" "$@" &&
-        cmake --build "$work/$name" --parallel "$jobs"; } >"$log" 2>&1; then
+        cmake --build "$work/$name" --parallel "$jobs" "${build_only[@]}"; } >"$log" 2>&1; then
         touch "$work/$name/built"
         return 0
     fi
@@ -240,6 +244,59 @@ part_tsan() {
     run_tests tsan -LE "$not_these"
     launcher=()
     check_no_reports "$reports"
+}
+
+# Libraries that are not instrumented give false alarms: the decoder does without them.
+part_msan() {
+    local reports
+    build_only=(--target replay_all)
+    # shellcheck disable=SC2046
+    build msan $(clang_arguments) -DDS_SANITIZE=memory -DDS_CODEC_ZSTD=OFF -DDS_CODEC_LZ4=OFF
+    build_only=()
+    [ -e "$work/msan/built" ] || return
+    reports=$(reports_folder)
+    launcher=(env "MSAN_OPTIONS=log_path=$reports/msan")
+    run_tests msan -R '^replay_'
+    launcher=()
+    check_no_reports "$reports"
+}
+
+# fuzz_run TARGET SECONDS: starts from the corpus, and leaves it as it is. What made it fail lies
+# beside its log.
+fuzz_run() {
+    local at=$work/fuzz.runs/$1
+    rm -rf "$at"
+    mkdir -p "$at/found"
+    "$work/fuzz/tests/fuzz/fuzz_$1" -max_total_time="$2" -max_len=1024 -timeout=20 \
+        -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$at/" "$at/found" \
+        "$root/tests/fuzz/corpus/$1" >"$at/log" 2>&1
+    echo $? >"$at/status"
+}
+
+part_fuzz() {
+    local seconds=${DS_FUZZ_SECONDS:-30} target running=0 executions
+    local targets=(archive request gdeflate_tile gdeflate_stream gdeflate_encode)
+    build_only=(--target fuzz_all)
+    # shellcheck disable=SC2046
+    build fuzz $(clang_arguments) -DDS_BUILD_FUZZ=ON -DDS_SANITIZE=address,undefined
+    build_only=()
+    [ -e "$work/fuzz/built" ] || return
+    for target in "${targets[@]}"; do
+        fuzz_run "$target" "$seconds" &
+        running=$((running + 1))
+        [ $((running % 2)) -ne 0 ] || wait
+    done
+    wait
+    for target in "${targets[@]}"; do
+        executions=$(awk '/number_of_executed_units/ {print $2}' "$work/fuzz.runs/$target/log")
+        note "  $target: ${executions:-no} executions"
+        if [ "$(cat "$work/fuzz.runs/$target/status")" = 0 ]; then
+            pass
+        else
+            tail -n 30 "$work/fuzz.runs/$target/log"
+            fail "fuzz_$target; all is in $work/fuzz.runs/$target"
+        fi
+    done
 }
 
 part_clang() {

@@ -1,6 +1,6 @@
 /* Stands in for libFuzzer where only a corpus is to be run: replay FOLDER. Every file is given to
- * the target once, and so is each of its prefixes up to 300 bytes, and each with one bit flipped.
- */
+ * the target once. So is, but for files that are called bad-..., each of its prefixes up to 300
+ * bytes, and each with one bit flipped. */
 #include "fuzz.h"
 
 #include <dirent.h>
@@ -34,6 +34,7 @@ int main(int argc, char **argv)
     static uint8_t data[1 << 20];
     struct dirent *entry;
     uint32_t files = 0;
+    size_t bytes;
     char path[4096];
     DIR *folder;
 
@@ -53,8 +54,12 @@ int main(int argc, char **argv)
             fprintf(stderr, "replay: cannot read %s\n", path);
             return 1;
         }
-        run_around(data, fread(data, 1, sizeof(data), file));
+        bytes = fread(data, 1, sizeof(data), file);
         fclose(file);
+        if (strncmp(entry->d_name, "bad-", 4) == 0)
+            run_exact(data, bytes);
+        else
+            run_around(data, bytes);
         files++;
     }
     closedir(folder);
