@@ -13,6 +13,9 @@ int main(int argc, char **argv)
         [COMMAND_COMPARE] = command_compare,
         [COMMAND_MARKS] = command_marks,
         [COMMAND_SWEEP] = command_sweep,
+        [COMMAND_REPORT] = command_report,
+        [COMMAND_DIFF] = command_diff,
+        [COMMAND_CODEC] = command_codec,
     };
     struct options options;
     int status = options_parse(argc, argv, &options);

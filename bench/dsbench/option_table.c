@@ -1,5 +1,8 @@
 #include "option_table.h"
 
+#include "codec_data.h"
+#include "coder.h"
+
 #include <string.h>
 
 #define DEMO    (1u << COMMAND_DEMO)
@@ -7,13 +10,18 @@
 #define COMPARE (1u << COMMAND_COMPARE)
 #define MARKS   (1u << COMMAND_MARKS)
 #define SWEEP   (1u << COMMAND_SWEEP)
+#define REPORT  (1u << COMMAND_REPORT)
+#define DIFF    (1u << COMMAND_DIFF)
+#define CODEC   (1u << COMMAND_CODEC)
 #define CHOSEN  (DEMO | RUN | COMPARE)         /* the workload is told by options */
 #define STREAM  (DEMO | RUN | COMPARE | MARKS | SWEEP) /* what starts an engine */
 #define GIBI    1073741824.0
 
 const struct word command_words[] = {
     {"demo", COMMAND_DEMO}, {"run", COMMAND_RUN}, {"compare", COMMAND_COMPARE},
-    {"marks", COMMAND_MARKS}, {"sweep", COMMAND_SWEEP}, {NULL, 0}};
+    {"marks", COMMAND_MARKS}, {"sweep", COMMAND_SWEEP},
+    {"report", COMMAND_REPORT}, {"diff", COMMAND_DIFF},
+    {"codec", COMMAND_CODEC}, {NULL, 0}};
 const struct word dest_words[] = {
     {"auto", DEST_AUTO}, {"gpu", DEST_GPU}, {"host", DEST_HOST}, {"nil", DEST_NIL}, {NULL, 0}};
 const struct word priority_words[] = {{"low", DS_PRIORITY_LOW},
@@ -34,6 +42,18 @@ static const struct word topology_words[] = {{"auto", DS_TOPOLOGY_AUTO},
                                              {"dedicated", DS_TOPOLOGY_DEDICATED},
                                              {"shared", DS_TOPOLOGY_SHARED},
                                              {NULL, 0}};
+static const struct word kind_words[] = {
+    {"text", DATA_TEXT}, {"bc7", DATA_BC7}, {"mesh", DATA_MESH}, {NULL, 0}};
+static const struct word codec_words[] = {{"gdeflate", CODER_GDEFLATE},
+                                          {"zstd", CODER_ZSTD},
+                                          {"lz4", CODER_LZ4},
+                                          {"libdeflate", CODER_DEFLATE},
+                                          {NULL, 0}};
+static const struct word path_words[] = {{"auto", DS_CODEC_PATH_AUTO},
+                                         {"scalar", DS_CODEC_PATH_SCALAR},
+                                         {"avx2", DS_CODEC_PATH_AVX2},
+                                         {"avx512", DS_CODEC_PATH_AVX512},
+                                         {NULL, 0}};
 static const struct word peer_words[] = {
     {"fio", PEER_FIO}, {"naive", PEER_NAIVE}, {"raw", PEER_RAW}, {"pread", PEER_PREAD}, {NULL, 0}};
 
@@ -65,6 +85,21 @@ static const char *const command_texts[] = {
         "Measures each size at each depth with each topology and read back end, and io_uring\n"
         "alone (raw) beside them, in alternating rounds; a point is the median of its rounds.\n"
         "dsbench report draws what it found.\n",
+    [COMMAND_CODEC] =
+        "usage: dsbench codec [OPTION...] [FILE...]\n"
+        "\n"
+        "Packs and unpacks generated data, or FILEs, with each codec, each path of GDeflate and\n"
+        "each number of threads in turn, and compares what comes out with what went in.\n",
+    [COMMAND_REPORT] =
+        "usage: dsbench report IN... -o OUT.html\n"
+        "\n"
+        "Draws saved results (of sweep --out, and of run, compare, demo --json) as one HTML page\n"
+        "that loads nothing: throughput and latency by size and depth, ratios to peers, and what\n"
+        "the stages did over time where --timeline was given.\n",
+    [COMMAND_DIFF] =
+        "usage: dsbench diff [OPTION...] A B\n"
+        "\n"
+        "Compares two files of saved results, configuration by configuration: B over A.\n",
 };
 
 #define AT(field) offsetof(struct options, field)
@@ -75,12 +110,15 @@ const struct option_row option_rows[] = {
      "request; without the pread where --read nil), raw (io_uring\n"
      "alone, nothing is copied on), pread (alone, one at a time);\n"
      "default fio,naive,raw"},
-    {"rounds", OPTION_COUNT, COMPARE | MARKS | SWEEP, AT(rounds), 1, 1000, NULL, "N",
+    {"rounds", OPTION_COUNT, COMPARE | MARKS | SWEEP | CODEC, AT(rounds), 1, 1000, NULL, "N",
      "runs of each peer, each beside one of the engine (default\n"
-     "9; sweep: 3)"},
-    {"out", OPTION_TEXT, SWEEP, AT(out), 0, 0, NULL, "FILE",
-     "where the points go, one JSON object a line; those that\n"
-     "stand there already are not measured again"},
+     "9; sweep: 3, codec: 5)"},
+    {"out", OPTION_TEXT, SWEEP | REPORT, AT(out), 0, 0, NULL, "FILE",
+     "(or -o) sweep: where the points go, one JSON object a line;\n"
+     "those that stand there already are not measured again.\n"
+     "report: the page, - for stdout"},
+    {"fail-below", OPTION_REAL, DIFF, AT(fail_below), 0.001, 1000, NULL, "R",
+     "exit status 1 when a ratio of requests/s is below R"},
     {"sizes", OPTION_SIZES, SWEEP, AT(sizes), 1, SIZE_MAX_BYTES, NULL, "LIST",
      "of a request (default 4K,16K,64K,256K,1M)"},
     {"depths", OPTION_NUMBERS, SWEEP, AT(depths), 1, DEPTH_MAX, NULL, "LIST",
@@ -90,11 +128,27 @@ const struct option_row option_rows[] = {
     {"reads", OPTION_WORDS, SWEEP, AT(reads), 0, 0, read_words, "LIST",
      "of auto, uring, pread and nil: no disk, so that what is\n"
      "left is the way to the GPU (default auto,nil)"},
+    {"kinds", OPTION_WORDS, CODEC, AT(kinds), 0, 0, kind_words, "LIST",
+     "of text, bc7 and mesh: generated data (default all; not\n"
+     "where FILEs are given)"},
+    {"codecs", OPTION_WORDS, CODEC, AT(codecs), 0, 0, codec_words, "LIST",
+     "of gdeflate, zstd, lz4 and libdeflate (default all that are\n"
+     "in this build)"},
+    {"paths", OPTION_WORDS, CODEC, AT(paths), 0, 0, path_words, "LIST",
+     "of gdeflate: auto, scalar, avx2 and avx512 (default all\n"
+     "that this CPU runs)"},
+    {"threads", OPTION_NUMBERS, CODEC, AT(threads), 1, DS_CODEC_THREADS_MAX, NULL, "LIST",
+     "that share the work (default 1)"},
+    {"level", OPTION_COUNT, CODEC, AT(level), 1, 22, NULL, "N",
+     "of compression, cut to what a codec has (default 9)"},
+    {"chunk", OPTION_SIZE, CODEC, AT(chunk_bytes), 4096, 64 << 20, NULL, "BYTES",
+     "of a piece, packed for itself (default 64K, which is what\n"
+     "gdeflate's tiles have always)"},
     {"size", OPTION_SIZE, CHOSEN, AT(size), 1, SIZE_MAX_BYTES, NULL, "BYTES",
      "of one request, at most 1G (default 64K; demo: the four)"},
     {"depth", OPTION_COUNT, CHOSEN, AT(depth), 1, DEPTH_MAX, NULL, "N",
      "requests in flight (default 32; demo: by size)"},
-    {"seconds", OPTION_REAL, STREAM, AT(seconds), 0.01, 86400, NULL, "S",
+    {"seconds", OPTION_REAL, STREAM | CODEC, AT(seconds), 0.01, 86400, NULL, "S",
      "of one run (default 1; run: 3; without where --requests is\n"
      "given; demo: repeat each size so long, at most ten times)"},
     {"requests", OPTION_NUMBER, CHOSEN | SWEEP, AT(requests), 1, UINT64_MAX, NULL, "N",
@@ -140,12 +194,14 @@ const struct option_row option_rows[] = {
     {"no-warm", OPTION_OFF, STREAM, AT(warm), 0, 0, NULL, NULL, "do not"},
     {"dir", OPTION_TEXT, STREAM, AT(dir), 0, 0, NULL, "DIR",
      "where to make files (default $TMPDIR or /var/tmp)"},
-    {"bytes", OPTION_SIZE, STREAM, AT(make_bytes), 4096, 16384 * GIBI, NULL, "BYTES",
-     "how much to make (default 512M, less when room is short)"},
+    {"bytes", OPTION_SIZE, STREAM | CODEC, AT(make_bytes), 4096, 16384 * GIBI, NULL, "BYTES",
+     "how much to make (default 512M, less when room is short;\n"
+     "codec: how much to generate or to read of each file,\n"
+     "default 8M)"},
     {"keep", OPTION_ON, STREAM, AT(keep), 0, 0, NULL, NULL, "do not remove what was made"},
     {"seed", OPTION_NUMBER, STREAM, AT(seed), 0, UINT64_MAX, NULL, "N",
      "of the random order (default 1)"},
-    {"json", OPTION_TEXT, CHOSEN | MARKS, AT(json), 0, 0, NULL, "PATH",
+    {"json", OPTION_TEXT, CHOSEN | MARKS | CODEC, AT(json), 0, 0, NULL, "PATH",
      "write the result as JSON; - for stdout, then nothing else\n"
      "is printed"},
     {"verbose", OPTION_ON, STREAM, AT(verbose), 0, 0, NULL, NULL, "print what the engine logs"},

@@ -23,6 +23,9 @@ static const char usage_text[] =
     "  compare   the same workload through the engine and its peers, in turn\n"
     "  marks     all comparisons that the engine is held to, beside their goals\n"
     "  sweep     sizes by depths by topologies; goes on where it was interrupted\n"
+    "  codec     how fast the codecs pack and unpack, side by side\n"
+    "  report    saved results as one HTML page with charts\n"
+    "  diff      what changed between two files of results\n"
     "\n"
     "dsbench COMMAND --help lists the options, dsbench --version prints the version.\n";
 
@@ -237,12 +240,22 @@ static int options_check(const struct options *o)
         complain("--arrival needs --rate");
         return -EINVAL;
     }
-    if (o->files_n > 0 && (o->dir != NULL || o->make_bytes != 0 || o->keep)) {
+    if (o->command != COMMAND_CODEC && o->files_n > 0 &&
+        (o->dir != NULL || o->make_bytes != 0 || o->keep)) {
         complain("--dir, --bytes and --keep are about made files, but FILEs are given");
         return -EINVAL;
     }
     if (o->command == COMMAND_SWEEP && o->out == NULL) {
         complain("sweep needs --out FILE: it is the result, and the state from which it goes on");
+        return -EINVAL;
+    }
+    if (o->command == COMMAND_REPORT && (o->out == NULL || o->files_n == 0)) {
+        complain("report needs what to draw and where to: dsbench report IN.jsonl... -o OUT.html");
+        return -EINVAL;
+    }
+    if (o->command == COMMAND_DIFF && o->files_n != 2) {
+        complain("diff compares two files, %u %s given", o->files_n,
+                 o->files_n == 1 ? "is" : "are");
         return -EINVAL;
     }
     if (o->device != NULL && (o->dest == DEST_HOST || o->dest == DEST_NIL)) {
@@ -277,6 +290,23 @@ static void sweep_default(struct options *o)
         o->peers = 1u << PEER_RAW;
 }
 
+static void codec_default(struct options *o)
+{
+    static const uint64_t one = 1;
+
+    list_default(&o->threads, &one, 1);
+    if (o->kinds == 0)
+        o->kinds = ~0u;
+    if (o->codecs == 0)
+        o->codecs = ~0u;
+    if (o->paths == 0)
+        o->paths = ~1u; /* each, but for "auto" */
+    if (o->chunk_bytes == 0)
+        o->chunk_bytes = 64 << 10;
+    if (o->rounds == 0)
+        o->rounds = 5;
+}
+
 static void options_default(struct options *o)
 {
     bool demo = o->command == COMMAND_DEMO;
@@ -285,6 +315,8 @@ static void options_default(struct options *o)
         o->seconds = 1;
     if (o->command == COMMAND_SWEEP)
         sweep_default(o);
+    if (o->command == COMMAND_CODEC)
+        codec_default(o);
     if (o->seconds == 0 && (demo || o->requests == 0))
         o->seconds = o->command == COMMAND_RUN ? 3 : 1;
     if (o->background && !option_given(o, "priority"))
@@ -360,7 +392,9 @@ static int arguments_parse(int argc, char **argv, struct options *o)
 
     long_options_make(long_options);
     opterr = 0;
-    while ((id = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+    while ((id = getopt_long(argc, argv, ":o:", long_options, NULL)) != -1) {
+        if (id == 'o')
+            id = LONG_FIRST + (int)option_find("out");
         if (id == '?' || id == ':')
             return option_refuse(o, argv, id);
         if (id == LONG_HELP) {
@@ -403,7 +437,7 @@ int options_parse(int argc, char **argv, struct options *options)
 {
     int status;
 
-    *options = (struct options){.warm = true, .lanes = 1, .seed = 1};
+    *options = (struct options){.warm = true, .lanes = 1, .seed = 1, .level = 9};
     status = command_parse(argc, argv, options);
     if (status < 0)
         status = arguments_parse(argc - 1, argv + 1, options);

@@ -10,6 +10,9 @@ enum command {
     COMMAND_COMPARE,
     COMMAND_MARKS,
     COMMAND_SWEEP,
+    COMMAND_REPORT,
+    COMMAND_DIFF,
+    COMMAND_CODEC,
     COMMAND_COUNT,
 };
 
@@ -63,7 +66,15 @@ struct options {
     uint32_t rounds;
     uint32_t peers; /* mask of 1 << enum peer */
     uint64_t seed;
-    const char *out; /* sweep: JSON lines */
+    const char *out; /* sweep: JSON lines; report: HTML */
+    double fail_below; /* diff; 0 = never */
+    /* codec */
+    uint32_t kinds;  /* mask of 1 << enum data_kind */
+    uint32_t codecs; /* mask of 1 << enum coder_kind */
+    uint32_t paths;  /* mask of 1 << enum ds_codec_path */
+    struct number_list threads;
+    uint32_t level;
+    uint64_t chunk_bytes;
     struct number_list sizes;
     struct number_list depths;
     uint32_t topologies; /* mask of 1 << enum ds_topology */

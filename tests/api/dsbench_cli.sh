@@ -46,7 +46,7 @@ refused() { # status text arguments...
 }
 
 bad_arguments() {
-    refused 2 'none of demo, run, compare, marks, sweep' stroll
+    refused 2 'none of demo, run, compare, marks, sweep, report, diff, codec' stroll
     refused 2 'unknown option' run --bogus
     refused 2 'unknown option' run -z
     refused 2 'value is missing' run --size
@@ -80,6 +80,12 @@ bad_arguments() {
     refused 2 'choose one' run --rate 5 --verify
     refused 2 'not within' run --timeline 1
     refused 2 'needs --out' sweep
+    refused 2 'report needs' report x
+    refused 2 'report needs' report -o x
+    refused 2 'not a number within' diff a b --fail-below high
+    refused 2 'not within' codec --threads 65
+    refused 2 'none of text, bc7, mesh' codec --kinds music
+    refused 2 'none of auto, scalar' codec --paths neon
     refused 2 'not a size' sweep --out x --sizes 4K,,8K
     refused 2 'not within' sweep --out x --depths 1,0
     refused 2 'no depth is named' sweep --out x --depths ''
@@ -95,7 +101,7 @@ bad_arguments() {
     refused 2 'FILEs are given' run --keep "$work/file"
     run
     if [ "$status" -eq 2 ]; then pass; else fail "no command: status $status"; fi
-    for command in '' demo run compare marks sweep; do
+    for command in '' demo run compare marks sweep report diff codec; do
         # shellcheck disable=SC2086
         run $command --help
         if [ "$status" -eq 0 ] && grep -q '^usage: dsbench' "$work/out"; then
@@ -264,6 +270,104 @@ r["result"]["requests_per_s_min"] <= r["result"]["requests_per_s"] and
     fi
 }
 
+codec() {
+    local each='r["command"] == "codec" and ("skipped" in r or
+0 < r["result"]["packed_bytes"] < 262144 and r["result"]["unpack_bytes_per_s"] > 0 and
+r["result"]["unpack_bytes_per_s_min"] <= r["result"]["unpack_bytes_per_s"] <=
+r["result"]["unpack_bytes_per_s_max"] and r["result"]["rounds"] == 2)'
+    run codec --bytes 256K --seconds 0.02 --rounds 2 --threads 1,2 --json -
+    if [ "$status" -ne 0 ]; then fail "codec: status $status"; fi
+    lines_hold "codec" "$each"' and {x["config"]["data"] for x in rs} == {"text", "bc7", "mesh"} and
+{x["config"]["codec"] for x in rs} == {"gdeflate", "zstd", "lz4", "libdeflate"} and
+{x["config"]["threads"] for x in rs} == {1, 2} and
+sum(x["config"]["path"] == "scalar" for x in rs) == 6' "$work/out"
+    head -c 200000 /dev/zero >"$work/zeros"
+    run codec --seconds 0.02 --rounds 1 --codecs gdeflate --paths scalar --json - "$work/zeros"
+    lines_hold "codec of a file" 'len(rs) == 1 and r["config"]["data"] == "zeros" and
+r["config"]["bytes"] == 200000 and r["result"]["packed_bytes"] < 20000' "$work/out"
+}
+
+# Nothing in the page is loaded from elsewhere, and what the results hold cannot break out of it.
+report() {
+    local page=$work/report.html
+    run run --timeline 20 --seconds 0.2 --bytes 4M --dest host --json "$work/timeline.jsonl"
+    run compare "${small[@]}" --rounds 2 --peers naive,raw --dest host --json "$work/compare.jsonl"
+    sed 's/"device":"[^"]*"/"device":"<script>alert(1)<\/script>"/' "$work/sweep.jsonl" \
+        >"$work/hostile.jsonl"
+    run report "$work/hostile.jsonl" "$work/timeline.jsonl" "$work/compare.jsonl" -o "$page"
+    if [ "$status" -eq 0 ] && python3 - "$page" <<'PYTHON'
+import re, sys
+from html.parser import HTMLParser
+text = open(sys.argv[1], encoding="utf-8").read()
+assert not re.search(r"https?:|<script|<link|@import|url\(|\bnan\b|\binf\b", text, re.I)
+for title in ("Throughput by request size", "p99 latency by depth", "disk alone (raw)",
+              "copy alone (nil)", "Beside its peers", "Stage: read", "All points as a table",
+              "prefers-color-scheme:dark", "&lt;script"):
+    assert title in text, title
+class Parser(HTMLParser):
+    stack = []
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("meta",):
+            self.stack.append(tag)
+    def handle_startendtag(self, tag, attributes):
+        pass
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag, tag
+parser = Parser()
+parser.feed(text)
+assert not parser.stack, parser.stack
+# each point of the sweep is in the table, and lines stay within their chart
+assert text.count("<tr><td>") == 17 + 2, text.count("<tr><td>")
+for x in re.findall(r'<circle[^>]* cx="([-0-9.]+)"', text):
+    assert 0 <= float(x) <= 1200
+PYTHON
+    then
+        pass
+    else
+        fail "report: status $status"
+    fi
+    : >"$work/nothing.jsonl"
+    refused 1 'no results' report "$work/nothing.jsonl" -o "$page"
+    refused 1 'No such file' report "$work/missing.jsonl" -o "$page"
+    refused 1 'no result of dsbench' report "$0" -o "$page"
+    refused 1 'No such file' report "$work/compare.jsonl" -o "$work/missing/page.html"
+}
+
+difference() {
+    local whole=$work/sweep.jsonl slow=$work/slow.jsonl
+    run diff "$whole" "$whole" --fail-below 0.999
+    if [ "$status" -eq 0 ] && grep -q '^least  *1.000: sweep' "$work/out"; then
+        pass
+    else
+        fail "diff of a file with itself: status $status"
+    fi
+    python3 - "$whole" >"$slow" <<'PYTHON'
+import json, sys
+for i, line in enumerate(open(sys.argv[1])):
+    r = json.loads(line)
+    r["result"]["requests_per_s"] *= 0.8 if i == 3 else 1.1
+    if i != 5:
+        print(json.dumps(r))
+PYTHON
+    run diff "$whole" "$slow" --fail-below 0.9
+    if [ "$status" -eq 1 ] && grep -q '^least  *0.800: ' "$work/out" &&
+        grep -q 'a ratio of 0.800 is below 0.9' "$work/err" &&
+        grep -q '^unmatched  *1 only in A, 0 only in B' "$work/out"; then
+        pass
+    else
+        fail "diff of a slower file: status $status"
+    fi
+    run diff "$whole" "$slow"
+    if [ "$status" -eq 0 ]; then pass; else fail "diff without --fail-below: status $status"; fi
+    refused 2 'two files, 1 is given' diff "$whole"
+    run diff "$whole" "$work/compare.jsonl"
+    if [ "$status" -eq 1 ] && grep -q 'no configuration in common' "$work/err"; then
+        pass
+    else
+        fail "diff of strangers: status $status"
+    fi
+}
+
 json() {
     if ! command -v python3 >/dev/null; then
         skip "JSON: python3 is not installed"
@@ -336,6 +440,9 @@ p["cpu_ratio"] > 0 and p["ratio_min"] <= p["ratio"] <= p["ratio_max"]) for p in 
         compare "${small[@]}" --rounds 1 --peers naive,raw,pread --read nil --dest host
     marks
     sweep
+    codec
+    report
+    difference
     if command -v fio >/dev/null; then
         json_holds "fio" 'r["peers"][0]["name"] == "fio" and r["peers"][0]["requests_per_s"] > 0' \
             compare "${small[@]}" --rounds 1 --peers fio --size 4K
