@@ -39,6 +39,49 @@ RIG_TEST(capacity, half_of_it_submits_itself)
     rig_close(&rig);
 }
 
+/* Of every size and priority: a batch fills it, what is over is refused and counted, all ends. */
+static void fill_and_drain(struct rig *rig, uint32_t capacity, uint32_t priority, uint32_t flags)
+{
+    static uint8_t memory[64];
+    struct ds_request *requests = calloc(capacity + 10, sizeof(*requests));
+    struct ds_result *results = calloc(capacity, sizeof(*results));
+    struct ds_queue *queue = rig_queue(
+        rig, ds_queue_config(.capacity = capacity, .priority = priority, .flags = flags));
+
+    for (uint32_t i = 0; i < capacity + 10; i++)
+        requests[i] = rig_read(rig, i, sizeof(memory), memory, i);
+    cr_assert_eq(ds_queue_enqueue_batch(queue, requests, capacity + 10), (int)capacity);
+    cr_assert_eq(ds_queue_enqueue_batch(queue, requests, 10), -EAGAIN);
+    cr_assert_eq(ds_queue_enqueue(queue, requests), -EAGAIN);
+    cr_assert_eq(rig_info(queue).free_slots, 0);
+    cr_assert_eq(rig_info(queue).priority, priority);
+    cr_assert_eq(rig_info(queue).unsubmitted,
+                 (flags & DS_QUEUE_AUTO_SUBMIT) != 0 ? 0 : capacity, "two halves");
+    ds_queue_submit(queue);
+    rig_results(queue, results, capacity);
+    cr_assert_eq(rig_info(queue).free_slots, capacity);
+    for (uint32_t i = 0; i < capacity; i++)
+        cr_assert_eq(results[i].status, DS_STATUS_OK);
+    ds_queue_destroy(&queue);
+    free(results);
+    free(requests);
+}
+
+RIG_TEST(capacity, all_sizes_and_priorities_fill_and_drain)
+{
+    struct rig rig;
+
+    rig_open(&rig, topology, NULL);
+    for (uint32_t priority = DS_PRIORITY_NORMAL; priority <= DS_PRIORITY_REALTIME; priority++) {
+        fill_and_drain(&rig, 128, priority, 0);
+        fill_and_drain(&rig, 128, priority, DS_QUEUE_AUTO_SUBMIT);
+        fill_and_drain(&rig, 1024, priority, DS_QUEUE_SINGLE_PRODUCER | DS_QUEUE_AUTO_SUBMIT);
+    }
+    fill_and_drain(&rig, 8192, DS_PRIORITY_NORMAL, DS_QUEUE_AUTO_SUBMIT);
+    fill_and_drain(&rig, 8192, DS_PRIORITY_HIGH, DS_QUEUE_SINGLE_CONSUMER);
+    rig_close(&rig);
+}
+
 /* Entries of every kind count. */
 Test(capacity, notifications_count_for_automatic_submission)
 {

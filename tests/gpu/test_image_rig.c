@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WAIT_NS 20000000000u
-
 const VkQueueFamilyProperties *image_rig_pretend;
 
 /* A family that can do less ------------------------------------------------------------------- */
@@ -207,7 +205,7 @@ void rig_finish(struct image_rig *rig, uint32_t n, enum ds_status status)
                                          ++rig->done_value, 1), 0);
     ds_queue_submit(rig->queue);
     for (uint32_t i = 0; i < n + 1; i++) {
-        cr_assert_eq(ds_queue_wait(rig->queue, &result, 1, WAIT_NS), 1, "%u results missing",
+        cr_assert_eq(ds_queue_wait(rig->queue, &result, 1, RIG_WAIT_NS), 1, "%u results missing",
                      n + 1 - i);
         if (result.user_data == 0)
             cr_assert_eq(result.status, (int32_t)status, "status %s, error %d",

@@ -149,6 +149,85 @@ Test(waits, manual, .timeout = 60)
     waits_and_goes_on(DS_TOPOLOGY_MANUAL);
 }
 
+/* Whatever moment is named, a buffer is not written before it; and the GPU may be what ends the
+ * wait, through a submission of the caller's. */
+static void record_nothing(struct vk_util *util, VkCommandBuffer commands, void *ctx)
+{
+    (void)util, (void)commands, (void)ctx;
+}
+
+static void to_a_buffer(enum ds_topology topology, enum ds_wait_before before)
+{
+    struct vk_util_buffer buffer;
+    struct ds_request requests[PIECES];
+    struct ds_wait wait = {.struct_size = sizeof(wait), .before = before, .value = 5};
+    struct ds_result result;
+    struct rig rig;
+
+    rig_open(&rig, topology);
+    vk_util_buffer(rig.vk, FILE_BYTES, 0, true, &buffer);
+    memset(buffer.mapped, 0x5a, FILE_BYTES);
+    wait.semaphore = ds_vulkan_semaphore(rig.semaphore);
+    for (uint32_t i = 0; i < PIECES; i++)
+        requests[i] = *ds_request(.file = rig.file, .offset = i * PIECE_BYTES,
+                                  .size = PIECE_BYTES, .user_data = i,
+                                  .gpu_buffer = ds_vulkan_buffer(buffer.buffer),
+                                  .gpu_offset = i * PIECE_BYTES,
+                                  .gpu_buffer_bytes = FILE_BYTES);
+    cr_assert_eq(ds_queue_enqueue_batch_after(rig.queue, requests, PIECES, &wait), PIECES);
+    ds_queue_submit(rig.queue);
+    cr_assert_eq(ds_queue_wait(rig.queue, &result, 1, SOON_NS), 0);
+    for (uint32_t i = 0; i < FILE_BYTES; i++)
+        cr_assert_eq(buffer.mapped[i], 0x5a, "byte %u was written", i);
+    vk_util_run_signal(rig.vk, record_nothing, NULL, rig.semaphore, 5);
+    take(&rig, PIECES, DS_STATUS_OK);
+    cr_assert_eq(memcmp(buffer.mapped, rig.content, FILE_BYTES), 0);
+    vk_util_buffer_free(rig.vk, &buffer);
+    rig_close(&rig);
+}
+
+Test(waits, before_the_destination, .timeout = 60)
+{
+    to_a_buffer(DS_TOPOLOGY_SHARED, DS_WAIT_BEFORE_DESTINATION);
+}
+
+Test(waits, before_gpu_work, .timeout = 60)
+{
+    to_a_buffer(DS_TOPOLOGY_DEDICATED, DS_WAIT_BEFORE_GPU_WORK);
+}
+
+Test(waits, before_the_source, .timeout = 60)
+{
+    to_a_buffer(DS_TOPOLOGY_MANUAL, DS_WAIT_BEFORE_SOURCE);
+}
+
+/* The queue may go away while its requests wait: it waits for them, and whoever lets them go may do
+ * so from another thread. */
+static void *signal_later(void *argument)
+{
+    struct rig *rig = argument;
+
+    vk_util_timeline_wait(rig->vk, rig->semaphore, 5, SOON_NS); /* in vain: time to be waited for */
+    signal_from_host(rig, 5);
+    return NULL;
+}
+
+Test(waits, hold_back_the_end_of_their_queue, .timeout = 60)
+{
+    pthread_t thread;
+    struct rig rig;
+
+    rig_open(&rig, DS_TOPOLOGY_SHARED);
+    enqueue_waiting(&rig);
+    ds_queue_submit(rig.queue);
+    cr_assert_eq(pthread_create(&thread, NULL, signal_later, &rig), 0);
+    ds_queue_close(rig.queue);
+    take(&rig, PIECES, DS_STATUS_OK);
+    cr_assert_eq(memcmp(rig.back, rig.content, FILE_BYTES), 0);
+    pthread_join(thread, NULL);
+    rig_close(&rig);
+}
+
 Test(waits, end_by_cancelling, .timeout = 60)
 {
     struct rig rig;

@@ -124,4 +124,9 @@ bool vk_util_timeline_wait(struct vk_util *util, VkSemaphore semaphore, uint64_t
 void vk_util_run(struct vk_util *util, void (*record)(struct vk_util *, VkCommandBuffer, void *),
                  void *ctx, VkSemaphore wait, uint64_t wait_value);
 
+/* vk_util_run_signal is the same, and on the GPU signals `signal` with signal_value at its end. */
+void vk_util_run_signal(struct vk_util *util,
+                        void (*record)(struct vk_util *, VkCommandBuffer, void *), void *ctx,
+                        VkSemaphore signal, uint64_t signal_value);
+
 #endif

@@ -83,23 +83,33 @@ static void barrier_all(struct vk_util *util, VkCommandBuffer commands)
                              &barrier, 0, NULL, 0, NULL);
 }
 
-static void submit_and_wait(struct vk_util *util, VkCommandBuffer commands, VkSemaphore wait,
-                            uint64_t wait_value)
+/* A semaphore VK_NULL_HANDLE: none. */
+struct sync {
+    VkSemaphore wait, signal;
+    uint64_t wait_value, signal_value;
+};
+
+static void submit_and_wait(struct vk_util *util, VkCommandBuffer commands,
+                            const struct sync *sync)
 {
     VkPipelineStageFlags stage = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
     VkTimelineSemaphoreSubmitInfo values = {
         .sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
-        .waitSemaphoreValueCount = wait != VK_NULL_HANDLE ? 1 : 0,
-        .pWaitSemaphoreValues = &wait_value,
+        .waitSemaphoreValueCount = sync->wait != VK_NULL_HANDLE ? 1 : 0,
+        .pWaitSemaphoreValues = &sync->wait_value,
+        .signalSemaphoreValueCount = sync->signal != VK_NULL_HANDLE ? 1 : 0,
+        .pSignalSemaphoreValues = &sync->signal_value,
     };
     VkSubmitInfo submit = {
         .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
         .pNext = &values,
-        .waitSemaphoreCount = wait != VK_NULL_HANDLE ? 1 : 0,
-        .pWaitSemaphores = &wait,
+        .waitSemaphoreCount = sync->wait != VK_NULL_HANDLE ? 1 : 0,
+        .pWaitSemaphores = &sync->wait,
         .pWaitDstStageMask = &stage,
         .commandBufferCount = 1,
         .pCommandBuffers = &commands,
+        .signalSemaphoreCount = sync->signal != VK_NULL_HANDLE ? 1 : 0,
+        .pSignalSemaphores = &sync->signal,
     };
     VkFenceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     VkFence fence;
@@ -114,8 +124,8 @@ static void submit_and_wait(struct vk_util *util, VkCommandBuffer commands, VkSe
     util->DestroyFence(util->device, fence, NULL);
 }
 
-void vk_util_run(struct vk_util *util, void (*record)(struct vk_util *, VkCommandBuffer, void *),
-                 void *ctx, VkSemaphore wait, uint64_t wait_value)
+static void run(struct vk_util *util, void (*record)(struct vk_util *, VkCommandBuffer, void *),
+                void *ctx, const struct sync *sync)
 {
     VkCommandPoolCreateInfo pool_info = {
         .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
@@ -141,8 +151,21 @@ void vk_util_run(struct vk_util *util, void (*record)(struct vk_util *, VkComman
     record(util, commands, ctx);
     barrier_all(util, commands);
     CHECK(util->EndCommandBuffer(commands));
-    submit_and_wait(util, commands, wait, wait_value);
+    submit_and_wait(util, commands, sync);
     util->DestroyCommandPool(util->device, pool, NULL);
+}
+
+void vk_util_run(struct vk_util *util, void (*record)(struct vk_util *, VkCommandBuffer, void *),
+                 void *ctx, VkSemaphore wait, uint64_t wait_value)
+{
+    run(util, record, ctx, &(struct sync){.wait = wait, .wait_value = wait_value});
+}
+
+void vk_util_run_signal(struct vk_util *util,
+                        void (*record)(struct vk_util *, VkCommandBuffer, void *), void *ctx,
+                        VkSemaphore signal, uint64_t signal_value)
+{
+    run(util, record, ctx, &(struct sync){.signal = signal, .signal_value = signal_value});
 }
 
 struct fill {
