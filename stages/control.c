@@ -99,6 +99,9 @@ int ds_queue_create(struct ds_engine *engine, const struct ds_queue_config *call
     index = ~engine->queues_used != 0 ? (uint32_t)__builtin_ctzll(~engine->queues_used) : 64;
     if (rc == 0)
         rc = index < QUEUES_MAX ? queue_open(queue, &port, &config, index) : -ENOSPC;
+    if (rc == -ENOSPC)
+        host_log(&engine->host, DS_LOG_ERROR, "an engine has at most %u queues; destroy one, or "
+                 "make another engine", QUEUES_MAX);
     if (rc == 0) {
         engine->queues_used |= (uint64_t)1 << index;
         submit_attach(&engine->submit, queue);

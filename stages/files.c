@@ -56,6 +56,9 @@ static int file_register(struct ds_engine *engine, struct ds_file *file)
         }
     }
     pthread_mutex_unlock(&engine->control);
+    if (rc != 0)
+        host_log(&engine->host, DS_LOG_ERROR, "an engine has at most %u files open; close one, or "
+                 "make another engine", FILES_MAX);
     return rc;
 }
 

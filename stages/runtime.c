@@ -22,8 +22,15 @@ static int open_staging(struct ds_engine *engine)
 {
     int rc = 0;
 
-    if (engine->copy_kind != DS_COPY_VULKAN)
-        return staging_map(&engine->staging, engine->config.arena_bytes);
+    if (engine->copy_kind != DS_COPY_VULKAN) {
+        rc = staging_map(&engine->staging, engine->config.arena_bytes);
+        if (rc != 0)
+            host_log(&engine->host, DS_LOG_ERROR,
+                     "arena_bytes: no %llu MiB of memory; lower it, or raise RLIMIT_AS or the "
+                     "cgroup's limit",
+                     (unsigned long long)(engine->config.arena_bytes >> 20));
+        return rc;
+    }
     rc = copy_vulkan_open(engine->config.vulkan, &engine->host, &engine->gpu_self);
     if (rc != 0)
         return rc;
