@@ -9,6 +9,8 @@ VkBufferUsageFlags vulkan_buffer_usage(const struct vulkan_device *device)
 
     if (device->has_buffer_address)
         usage |= VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
+    if (device->gdeflate.nv)
+        usage |= VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT;
     return usage;
 }
 

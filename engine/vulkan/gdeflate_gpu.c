@@ -89,8 +89,9 @@ static const char *form_lacks(const struct vulkan_device *device, enum gdeflate_
     return NULL;
 }
 
-int gdeflate_gpu_open(struct gdeflate_gpu *gpu, const struct vulkan_device *device,
-                      const struct host *host, enum gdeflate_gpu_form form)
+int gdeflate_gpu_open_code(struct gdeflate_gpu *gpu, const struct vulkan_device *device,
+                           const struct host *host, enum gdeflate_gpu_form form,
+                           const uint32_t *code, size_t code_bytes)
 {
     const char *lacks = form_lacks(device, form);
     int error;
@@ -100,19 +101,27 @@ int gdeflate_gpu_open(struct gdeflate_gpu *gpu, const struct vulkan_device *devi
         host_log(host, DS_LOG_INFO, "no GDeflate by shader: %s", lacks);
         return -ENOTSUP;
     }
-    if (form == GDEFLATE_GPU_AUTO)
-        form = device->gdeflate.subgroup_32 ? GDEFLATE_GPU_SUBGROUP : GDEFLATE_GPU_PORTABLE;
     gpu->device = device;
     gpu->form = form;
     gpu->groups_max = device->properties.limits.maxComputeWorkGroupCount[0];
     error = layout_make(gpu, host);
-    if (error == 0 && form == GDEFLATE_GPU_SUBGROUP)
-        error = pipeline_make(gpu, host, gdeflate_subgroup_spv, sizeof(gdeflate_subgroup_spv));
-    else if (error == 0)
-        error = pipeline_make(gpu, host, gdeflate_portable_spv, sizeof(gdeflate_portable_spv));
+    if (error == 0)
+        error = pipeline_make(gpu, host, code, code_bytes);
     if (error != 0)
         gdeflate_gpu_close(gpu);
     return error;
+}
+
+int gdeflate_gpu_open(struct gdeflate_gpu *gpu, const struct vulkan_device *device,
+                      const struct host *host, enum gdeflate_gpu_form form)
+{
+    if (form == GDEFLATE_GPU_AUTO)
+        form = device->gdeflate.subgroup_32 ? GDEFLATE_GPU_SUBGROUP : GDEFLATE_GPU_PORTABLE;
+    return form == GDEFLATE_GPU_SUBGROUP
+               ? gdeflate_gpu_open_code(gpu, device, host, form, gdeflate_subgroup_spv,
+                                        sizeof(gdeflate_subgroup_spv))
+               : gdeflate_gpu_open_code(gpu, device, host, form, gdeflate_portable_spv,
+                                        sizeof(gdeflate_portable_spv));
 }
 
 void gdeflate_gpu_close(struct gdeflate_gpu *gpu)

@@ -50,6 +50,12 @@ struct gdeflate_gpu {
 int gdeflate_gpu_open(struct gdeflate_gpu *gpu, const struct vulkan_device *device,
                       const struct host *host, enum gdeflate_gpu_form form);
 
+/* gdeflate_gpu_open_code is the same for SPIR-V of the caller's: other variants of the shader, for
+ * measurements. `form` is what it was compiled as. */
+int gdeflate_gpu_open_code(struct gdeflate_gpu *gpu, const struct vulkan_device *device,
+                           const struct host *host, enum gdeflate_gpu_form form,
+                           const uint32_t *code, size_t code_bytes);
+
 /* gdeflate_gpu_close: the GPU must be done with it. One of zeros is ignored. */
 void gdeflate_gpu_close(struct gdeflate_gpu *gpu);
 

@@ -3,10 +3,15 @@
 #define SUBGROUP_LANES 32
 
 /* bufferDeviceAddress aside. */
-static bool shader_features(const struct vulkan_dispatch *vk, VkPhysicalDevice physical)
+static bool shader_features(const struct vulkan_dispatch *vk, VkPhysicalDevice physical,
+                            bool *memory_model)
 {
+    VkPhysicalDeviceVulkanMemoryModelFeatures model = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
+    };
     VkPhysicalDevice8BitStorageFeatures bytes = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_8BIT_STORAGE_FEATURES,
+        .pNext = &model,
     };
     VkPhysicalDeviceFeatures2 features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
@@ -14,6 +19,7 @@ static bool shader_features(const struct vulkan_dispatch *vk, VkPhysicalDevice p
     };
 
     vk->GetPhysicalDeviceFeatures2(physical, &features);
+    *memory_model = model.vulkanMemoryModel && model.vulkanMemoryModelDeviceScope;
     return bytes.storageBuffer8BitAccess && features.features.shaderInt64;
 }
 
@@ -79,8 +85,9 @@ struct gdeflate_support gdeflate_support_read(const struct vulkan_dispatch *vk,
                                               VkPhysicalDevice physical, bool has_size_control,
                                               bool has_nv)
 {
-    struct gdeflate_support support = {.shader = shader_features(vk, physical)};
+    struct gdeflate_support support = {0};
 
+    support.shader = shader_features(vk, physical, &support.memory_model);
     support.subgroup_32 = subgroup_features(vk, physical, has_size_control, &support.set_size);
     support.nv = has_nv && nv_features(vk, physical);
     return support;
@@ -106,6 +113,9 @@ void gdeflate_support_enable(const struct gdeflate_support *support,
         .size = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
                  .subgroupSizeControl = VK_TRUE,
                  .computeFullSubgroups = VK_TRUE},
+        .model = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
+                  .vulkanMemoryModel = VK_TRUE,
+                  .vulkanMemoryModelDeviceScope = VK_TRUE},
         .nv = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_DECOMPRESSION_FEATURES_NV,
                .memoryDecompression = VK_TRUE},
     };
@@ -115,6 +125,10 @@ void gdeflate_support_enable(const struct gdeflate_support *support,
             features->bytes.pNext = (void *)info->pNext;
             info->pNext = &features->bytes;
         }
+    }
+    if (support->shader && support->memory_model) {
+        features->model.pNext = (void *)info->pNext;
+        info->pNext = &features->model;
     }
     if (support->shader && support->set_size) {
         features->size.pNext = (void *)info->pNext;

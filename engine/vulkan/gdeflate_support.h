@@ -9,6 +9,7 @@ struct gdeflate_support {
     bool shader;      /* bufferDeviceAddress, storageBuffer8BitAccess and shaderInt64 */
     bool subgroup_32; /* subgroups of 32 lanes can be had, with the operations that we use */
     bool set_size;    /* they must be asked for: subgroupSizeControl is enabled */
+    bool memory_model; /* vulkanMemoryModel, with device scope */
     bool nv;          /* VK_NV_memory_decompression with the GDeflate method */
 };
 
@@ -17,6 +18,7 @@ struct gdeflate_features {
     VkPhysicalDeviceFeatures core;
     VkPhysicalDevice8BitStorageFeatures bytes;
     VkPhysicalDeviceSubgroupSizeControlFeatures size;
+    VkPhysicalDeviceVulkanMemoryModelFeatures model;
     VkPhysicalDeviceMemoryDecompressionFeaturesNV nv;
 };
 

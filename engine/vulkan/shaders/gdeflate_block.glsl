@@ -85,16 +85,16 @@ uint lengths_read(uint lengths_n)
 uint code_use(uint code, bool empty, uint lengths_n)
 {
     if (code == CODE_PRECODE) {
-        table_fill(code, LITLEN_ENTRIES, PRECODE_BITS);
+        table_fill(1, LITLEN_ENTRIES, PRECODE_BITS);
         lanes_sync();
         return lengths_read(lengths_n);
     }
     if (code == CODE_DIST) { // the last one: now scratch is free
-        table_fill(CODE_LITLEN, 0, LITLEN_BITS);
+        table_fill(0, 0, LITLEN_BITS);
         if (empty)
             dist_fill_empty();
         else
-            table_fill(CODE_DIST, LITLEN_ENTRIES, DIST_BITS);
+            table_fill(1, LITLEN_ENTRIES, DIST_BITS);
         lanes_sync();
     }
     return ERROR_NONE;

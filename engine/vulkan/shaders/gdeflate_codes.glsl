@@ -22,7 +22,7 @@
 #define DIST_ENTRIES (1u << DIST_BITS)
 
 shared uint tables[LITLEN_ENTRIES + DIST_ENTRIES];
-shared uint sorted[LITLEN_SYMBOLS + DIST_SYMBOLS]; // symbols by length, then by number
+shared uint sorted[LITLEN_SYMBOLS + DIST_SYMBOLS]; // entries by length, then by symbol
 shared uint limits[2][16];
 shared uint firsts[2][16]; // index in `sorted` of a word = firsts[length] + the word
 
@@ -97,18 +97,16 @@ uint symbol_entry(uint code, uint symbol, uint length)
     return code == CODE_DIST ? dist_entry(symbol, length) : precode_entry(symbol, length);
 }
 
-// The entry for 15 bits, first bit highest, of a word whose length is at least `length`. The loop
-// and the index are bounded whatever the tables hold.
-uint word_entry(uint code, uint bits, uint length)
+// The entry for 15 bits, first bit highest, of a word that has at least `length` bits. The loop and
+// the index are bounded whatever the tables hold.
+uint word_entry(uint row, uint bits, uint length)
 {
-    uint row = min(code, 1);
     uint first = row * LITLEN_SYMBOLS;
     uint last = row == 0 ? LITLEN_SYMBOLS - 1 : LITLEN_SYMBOLS + DIST_SYMBOLS - 1;
 
     while (length < 15 && bits >= limits[row][length])
         length++;
-    return symbol_entry(code, sorted[clamp(firsts[row][length] + (bits >> 15 - length), first, last)],
-                        length);
+    return sorted[clamp(firsts[row][length] + (bits >> 15 - length), first, last)];
 }
 
 uint reversed_15(uint bits)
@@ -124,7 +122,7 @@ uint entry_find(bool is_dist, uint peek)
     uint entry = tables[at];
 
     if (entry == 0)
-        entry = word_entry(is_dist ? CODE_DIST : CODE_LITLEN, reversed_15(peek),
+        entry = word_entry(is_dist ? 1 : 0, reversed_15(peek),
                            is_dist ? DIST_BITS + 1 : LITLEN_BITS + 1);
     return entry;
 }
@@ -186,23 +184,23 @@ uint code_order(uint code, uint begin, uint symbols_n)
         uint own = tables[SCRATCH_SETS + length * SCRATCH_SET_WORDS + i / LANES];
         uint rank = set_count(length, i / LANES) + bitCount(own & lanes_below);
 
+        uint entry = symbol_entry(code, i, length);
+
         if (length != 0)
-            sorted[tables[SCRATCH_OFFSETS + length] + rank] = i;
+            sorted[tables[SCRATCH_OFFSETS + length] + rank] = entry;
         if (length != 0 && single) // both bits mean that symbol
-            sorted[row * LITLEN_SYMBOLS + 1] = i;
+            sorted[row * LITLEN_SYMBOLS + 1] = entry;
     }
     lanes_sync();
     return ERROR_NONE;
 }
 
-void table_fill(uint code, uint begin, uint index_bits)
+void table_fill(uint row, uint begin, uint index_bits)
 {
-    uint row = min(code, 1);
-
     for (uint i = lane; i < 1u << index_bits; i += LANES) {
         uint bits = reversed_15(i);
 
-        tables[begin + i] = bits < limits[row][index_bits] ? word_entry(code, bits, 1) : 0;
+        tables[begin + i] = bits < limits[row][index_bits] ? word_entry(row, bits, 1) : 0;
     }
 }
 

@@ -1,9 +1,7 @@
 // Copies of matches. The matches of one round are done together: a match is ready when all that it
 // copies from lies before the first hole that is still open, and the first one always is. The bytes
 // of all ready matches are numbered through and shared among the lanes.
-shared uint match_at[LANES];
-shared uint match_distance[LANES];
-shared uint match_begin[LANES]; // the number of its first byte
+shared uvec4 matches[LANES]; // the number of its first byte, where it goes, distance, nothing
 
 // The match to which byte k belongs: the last one of matches_n that begins at or before it.
 uint match_find(uint k, uint matches_n)
@@ -13,7 +11,7 @@ uint match_find(uint k, uint matches_n)
     [[unroll]] for (uint step = LANES / 2; step != 0; step >>= 1) {
         uint middle = low + step;
 
-        if (middle < matches_n && match_begin[middle] <= k)
+        if (middle < matches_n && matches[middle].x <= k)
             low = middle;
     }
     return low;
@@ -21,12 +19,11 @@ uint match_find(uint k, uint matches_n)
 
 void match_byte(uint match, uint k)
 {
-    uint at = match_at[match];
-    uint distance = match_distance[match];
-    uint i = k - match_begin[match];
-    uint from = i < distance ? i : i % distance;
+    uvec4 it = matches[match];
+    uint i = k - it.x;
+    uint from = i < it.z ? i : i % it.z;
 
-    output_bytes.at[at + i] = output_bytes.at[at - distance + from];
+    output_bytes.at[it.y + i] = output_bytes.at[it.y - it.z + from];
 }
 
 // Fills the holes of the lanes in open_lanes. Every hole lies in the output, and the distance in
@@ -45,13 +42,8 @@ void holes_fill(uint open_lanes, uint distance)
         uint begin = lanes_sum_before(ready ? hole_n : 0, total);
 
         // The barriers above are between these writes and the reads of the turn before.
-        if (ready) {
-            uint i = bitCount(ready_lanes & lanes_below);
-
-            match_at[i] = hole_at;
-            match_distance[i] = distance;
-            match_begin[i] = begin;
-        }
+        if (ready)
+            matches[bitCount(ready_lanes & lanes_below)] = uvec4(begin, hole_at, distance, 0);
         output_sync();
         for (uint k = lane; k < total; k += LANES)
             match_byte(match_find(k, matches_n), k);
