@@ -2,8 +2,8 @@
  *
  * `dspack pack` makes archives; docs/archive.md describes the format byte by byte. An archive
  * object holds the checked tables of one archive, and neither its data nor a descriptor: to read
- * content, open the same file with ds_file_open and enqueue requests for its chunks. It needs no
- * engine, and any number of engines may read by it.
+ * content, open the same file with ds_file_open and let ds_archive_request fill the requests. It
+ * needs no engine, and any number of engines may read by it.
  *
  * Any byte string is safe to open. What is wrong is named by enum ds_archive_error, and nothing is
  * allocated that the archive's own size does not justify. Damage to the tables is always noticed
@@ -178,6 +178,28 @@ struct ds_archive_chunk {
  * archive. -EINVAL: struct_size is 0. -ERANGE: no such chunk. */
 DS_API int ds_archive_get_chunk(const struct ds_archive *archive, uint32_t chunk,
                                 struct ds_archive_chunk *info);
+
+#define DS_ARCHIVE_WHOLE UINT64_MAX
+
+/* ds_archive_request fills requests[0..max) with those that bring content bytes
+ * [offset, offset + bytes) of an entry, and returns how many that takes; when it is more than max,
+ * the rest is not there. bytes = DS_ARCHIVE_WHOLE: up to the end. An empty range takes none.
+ *
+ * *base says what they have in common: struct_size, op READ, flags; the archive itself as `file`,
+ * or `fd`, or in memory from `source` on; the destination of the range's first byte (each request's
+ * is moved on from it); user_data and cancel_tag, which all of them carry; `name`, or NULL for the
+ * entry's, which lives as long as the archive. Its offset and size are not read; codec, transform
+ * and uncompressed_size are 0.
+ *
+ * A compressed chunk comes as a whole or not at all: where chunks are compressed the range begins
+ * and ends at multiples of chunk_bytes, or at the end of the content. Stored chunks that follow
+ * each other become one request.
+ *   -ERANGE   no such entry, or the range is not within its content
+ *   -EINVAL   the range cuts a compressed chunk; or *base says something else than above
+ *   -E2BIG    base->image_target, and the range is more than one request */
+DS_API int ds_archive_request(const struct ds_archive *archive, uint32_t entry, uint64_t offset,
+                              uint64_t bytes, const struct ds_request *base,
+                              struct ds_request *requests, uint32_t max);
 
 /* ds_archive_crc32c returns the CRC-32C (Castagnoli) of `bytes` bytes; `crc` is 0, or the result
  * for the bytes before these. */
