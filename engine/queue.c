@@ -21,6 +21,7 @@ int queue_open(struct ds_queue *queue, const struct queue_port *port,
     int rc;
 
     if (capacity > QUEUE_CAPACITY_MAX || config->priority > DS_PRIORITY_REALTIME ||
+        config->source > DS_QUEUE_SOURCE_MEMORY || config->reserved != 0 ||
         (config->flags & ~(uint32_t)QUEUE_FLAGS) != 0)
         return -EINVAL;
     capacity = round_up_power_of_two(capacity);
@@ -34,6 +35,7 @@ int queue_open(struct ds_queue *queue, const struct queue_port *port,
     if (config->name != NULL)
         strncat(queue->name, config->name, sizeof(queue->name) - 1);
     queue->priority = config->priority;
+    queue->source = config->source;
     event_init(&queue->done);
     event_init(&queue->freed);
     atomic_init(&queue->done_fd, -1);
@@ -162,6 +164,12 @@ static void slot_add_image(struct request *slot, const struct image_target *targ
     atomic_fetch_add_explicit(&target->image->accepted, 1, memory_order_relaxed);
 }
 
+static bool source_is_allowed(const struct ds_queue *queue, const struct ds_request *request)
+{
+    return LIKELY(queue->source == DS_QUEUE_SOURCE_ANY) ||
+           (queue->source == DS_QUEUE_SOURCE_MEMORY) == (request->source != NULL);
+}
+
 /* Checks *request, takes a slot for it and pushes that. The error of ds_queue_enqueue. */
 static int enqueue(struct ds_queue *queue, const struct ds_request *request,
                    const struct ds_wait *wait, uint64_t now_ns)
@@ -170,6 +178,8 @@ static int enqueue(struct ds_queue *queue, const struct ds_request *request,
     struct request *slot;
     int rc = request_check(queue, request, &checked);
 
+    if (rc == 0 && !source_is_allowed(queue, request))
+        rc = -EPROTOTYPE;
     if (rc != 0)
         return rc;
     if (atomic_load_explicit(&queue->closed, memory_order_relaxed))

@@ -50,6 +50,7 @@ struct ds_queue {
     ds_complete_fn on_complete;
     void *on_complete_ctx;
     uint32_t priority;            /* enum ds_priority */
+    uint32_t source;              /* enum ds_queue_source */
     char name[32];
 
     struct slots free;            /* producers take, complete stage or pollers give */

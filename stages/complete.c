@@ -136,6 +136,26 @@ static void request_deliver(struct complete_stage *stage, struct request *r)
     stage->delivery.requests[stage->delivery.n++] = r;
 }
 
+/* The epoch of the signal itself is over: its failure goes to the next status entry. */
+static void signal_by_host(struct complete_stage *stage, struct request *r, uint64_t now_ns)
+{
+    struct ds_queue *queue = r->queue;
+    int vk_result =
+        stage->config.gpu->signal(stage->config.gpu_self, r->gpu_buffer, r->gpu_offset);
+
+    request_stamp(r, now_ns);
+    if (vk_result != 0) {
+        r->status = vk_result == -4 /* VK_ERROR_DEVICE_LOST */ ? DS_STATUS_DEVICE_LOST
+                                                               : DS_STATUS_VULKAN_ERROR;
+        r->error = vk_result;
+        if (queue->unreported.status == DS_STATUS_OK)
+            queue->unreported = (struct order_error){r->sequence, r->status, r->error};
+        STAT_ADD(stage->failed, 1);
+        queue_record_error(queue, r);
+    }
+    request_deliver(stage, r);
+}
+
 /* A notification whose turn has come. All results before it are out. */
 static void notice_fire(struct complete_stage *stage, struct request *r, uint64_t now_ns)
 {
@@ -148,13 +168,7 @@ static void notice_fire(struct complete_stage *stage, struct request *r, uint64_
         eventfd_add(r->fd);
         close(r->fd);
     } else if (r->kind == REQUEST_SIGNAL_HOST) {
-        int vk_result =
-            stage->config.gpu->signal(stage->config.gpu_self, r->gpu_buffer, r->gpu_offset);
-
-        r->status = vk_result == 0 ? DS_STATUS_OK : DS_STATUS_VULKAN_ERROR;
-        r->error = vk_result;
-        request_stamp(r, now_ns);
-        request_deliver(stage, r);
+        signal_by_host(stage, r, now_ns);
     }
 }
 

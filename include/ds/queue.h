@@ -43,7 +43,11 @@ enum ds_op {
     DS_OP_READ = 0,  /* file or `source` -> host memory or GPU buffer */
     DS_OP_WRITE = 1, /* host memory or GPU buffer -> file */
     /* fdatasync(2) of the file, once every WRITE enqueued before it on this queue is complete.
-     * size, offset and memory are 0. It fails when one of those writes to the file failed. */
+     * size, offset and memory are 0. It fails when one of those writes to the file failed that no
+     * flush has told of. Of the failures behind it, which it does not tell, only the last is
+     * remembered exactly: when several flushes of one file are in flight and writes have failed on
+     * both sides of the first, one of the others may fail for a write behind it. A flush is never
+     * OK when a write before it has failed. */
     DS_OP_FLUSH = 2,
 };
 
@@ -123,6 +127,13 @@ enum ds_priority {
     DS_PRIORITY_REALTIME = 3,
 };
 
+/* Where a queue's reads come from. */
+enum ds_queue_source {
+    DS_QUEUE_SOURCE_ANY = 0,
+    DS_QUEUE_SOURCE_FILE = 1,   /* request.source must be NULL */
+    DS_QUEUE_SOURCE_MEMORY = 2, /* every request must have a request.source; no writes, no flushes */
+};
+
 struct ds_queue_config {
     uint32_t struct_size;
     uint32_t flags;             /* enum ds_queue_flags */
@@ -133,6 +144,8 @@ struct ds_queue_config {
     const char *name;           /* for logs; copied, at most 31 bytes kept; NULL = "" */
     ds_complete_fn on_complete; /* NULL = results wait for ds_queue_poll */
     void *on_complete_ctx;
+    uint32_t source;            /* enum ds_queue_source */
+    uint32_t reserved;          /* 0 */
 };
 
 #ifndef __cplusplus
@@ -145,7 +158,7 @@ struct ds_queue_config {
 #endif
 
 /* ds_queue_create adds a queue to the engine. config NULL = all defaults. On 0 the caller owns it.
- *   -EINVAL   capacity out of range, unknown flag or priority, bad struct_size
+ *   -EINVAL   capacity out of range, unknown flag, priority or source, bad struct_size
  *   -ENOMEM   the slots could not be allocated
  *   -ENOSPC   the engine has 64 queues already
  * Thread-safety: any thread. */
@@ -172,6 +185,7 @@ DS_API void ds_queue_destroy(struct ds_queue **queue);
  *   -EFBIG      a codec, and the request needs more staging than arena_bytes
  *   -EBADF      fd is not open for the op, or the file was not opened with DS_FILE_WRITE
  *   -ENODEV     a GPU buffer, but the engine has no Vulkan back end
+ *   -EPROTOTYPE the queue's config.source rules the request's source out
  *   -ESHUTDOWN  ds_queue_close was called
  * and for images those of struct ds_image_target. Never blocks on the disk or the GPU, never
  * allocates. Wait-free with DS_QUEUE_SINGLE_PRODUCER, else lock-free. Thread-safety: any thread,
@@ -237,9 +251,10 @@ DS_API int ds_queue_enqueue_status(struct ds_queue *queue, struct ds_status_arra
                                    uint32_t index);
 
 /* ds_queue_enqueue_event adds an entry that adds 1 to an eventfd(2): no other kind of descriptor,
- * or the complete stage may block on it. The descriptor is duplicated:
- * it may be closed at once. It takes a slot until it has fired, and yields no result. Errors as
- * ds_queue_enqueue; -EBADF, -EMFILE as dup(2). */
+ * since the complete stage might block on it. The descriptor is duplicated: it may be closed at
+ * once. It takes a slot until it has fired, and yields no result. Errors as ds_queue_enqueue;
+ * -EBADF, -EMFILE as dup(2); -EINVAL: not an eventfd (known by /proc; taken on trust where that is
+ * not mounted). */
 DS_API int ds_queue_enqueue_event(struct ds_queue *queue, int eventfd);
 
 /* ds_queue_submit publishes all that this thread has enqueued so far, and wakes the engine. A

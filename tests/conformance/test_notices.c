@@ -67,6 +67,29 @@ Test(notices, an_event_refuses_what_is_no_descriptor)
     rig_close(&rig);
 }
 
+/* A write to a pipe that nobody reads would block the complete stage. */
+Test(notices, an_event_refuses_what_is_no_eventfd)
+{
+    struct rig rig;
+    int fds[2], null, event = eventfd(0, EFD_CLOEXEC);
+
+    rig_open(&rig, DS_TOPOLOGY_MANUAL, NULL);
+    cr_assert_eq(pipe(fds), 0);
+    cr_assert_eq(ds_queue_enqueue_event(rig.queue, fds[1]), -EINVAL);
+    null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    cr_assert_eq(ds_queue_enqueue_event(rig.queue, null), -EINVAL);
+    cr_assert_eq(rig_info(rig.queue).free_slots, 1024);
+    cr_assert_eq(ds_queue_enqueue_event(rig.queue, event), 0);
+    ds_queue_submit(rig.queue);
+    rig_pause(&rig);
+    cr_assert_eq(rig_info(rig.queue).free_slots, 1024);
+    close(event);
+    close(null);
+    close(fds[0]);
+    close(fds[1]);
+    rig_close(&rig);
+}
+
 /* In the callback of an event programs read the status enqueued before it. */
 RIG_TEST(notices, a_status_is_seen_before_the_event_behind_it)
 {

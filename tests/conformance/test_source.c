@@ -100,3 +100,40 @@ RIG_TEST(source, may_be_cancelled)
         cr_assert_eq(to[i], 0x11);
     rig_close(&rig);
 }
+
+/* A queue that promises where its reads come from. */
+Test(source, a_queue_can_be_restricted_to_one)
+{
+    static uint8_t to[2][64];
+    struct ds_queue *files, *memory, *none = NULL;
+    struct ds_request of_file, of_memory, request;
+    struct ds_result result;
+    struct rig rig;
+
+    rig_open(&rig, DS_TOPOLOGY_MANUAL, NULL);
+    files = rig_queue(&rig, ds_queue_config(.source = DS_QUEUE_SOURCE_FILE));
+    memory = rig_queue(&rig, ds_queue_config(.source = DS_QUEUE_SOURCE_MEMORY));
+    of_file = rig_read(&rig, 0, sizeof(to[0]), to[0], 1);
+    of_memory = from_memory(rig.content, to[1], sizeof(to[1]));
+    cr_assert_eq(ds_queue_enqueue(files, &of_memory), -EPROTOTYPE);
+    cr_assert_eq(ds_queue_enqueue(memory, &of_file), -EPROTOTYPE);
+    request = of_file;
+    request.op = DS_OP_FLUSH;
+    request.size = 0;
+    request.host = NULL;
+    cr_assert_eq(ds_queue_enqueue(memory, &request), -EPROTOTYPE, "a flush has a file");
+    rig_enqueue(files, &of_file);
+    rig_enqueue(memory, &of_memory);
+    ds_queue_submit(files);
+    ds_queue_submit(memory);
+    rig_results(files, &result, 1);
+    cr_assert_eq(result.status, DS_STATUS_OK);
+    rig_results(memory, &result, 1);
+    cr_assert_eq(result.status, DS_STATUS_OK);
+    cr_assert_arr_eq(to[0], to[1], sizeof(to[0]));
+    cr_assert_eq(ds_queue_create(rig.engine, ds_queue_config(.source = 3), &none), -EINVAL);
+    cr_assert_eq(ds_queue_create(rig.engine, ds_queue_config(.reserved = 1), &none), -EINVAL);
+    ds_queue_destroy(&files);
+    ds_queue_destroy(&memory);
+    rig_close(&rig);
+}

@@ -31,6 +31,8 @@ struct fake_gpu {
     void (*on_chunk)(void *ctx, const struct chunk *chunk);
     void (*on_signal)(void *ctx, const struct copy_signal *signal);
     void *ctx;
+    int host_signal_result;
+    uint32_t host_signals;
 };
 
 static inline int fake_gpu_staging_open(void *self, uint64_t bytes, struct staging *staging)
@@ -146,6 +148,17 @@ static inline void fake_gpu_end(struct fake_gpu *gpu, uint64_t n)
     gpu->ended = min_u64(gpu->ended + n, gpu->submitted);
 }
 
+/* By the host: host_signal_result, and the value only where that is 0. */
+static inline int fake_gpu_signal(void *self, uint64_t semaphore, uint64_t value)
+{
+    struct fake_gpu *gpu = self;
+
+    gpu->host_signals++;
+    if (gpu->host_signal_result == 0)
+        fake_gpu_signals(gpu, &(struct copy_signal){semaphore, value}, 1);
+    return gpu->host_signal_result;
+}
+
 static const struct copy_gpu_ops fake_gpu_ops = {
     .name = "fake",
     .staging_open = fake_gpu_staging_open,
@@ -156,6 +169,7 @@ static const struct copy_gpu_ops fake_gpu_ops = {
     .submit = fake_gpu_submit,
     .reached = fake_gpu_reached,
     .wait = fake_gpu_wait,
+    .signal = fake_gpu_signal,
     .manual = fake_gpu_manual,
 };
 

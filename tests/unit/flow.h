@@ -212,6 +212,7 @@ static inline struct ds_queue *flow_queue(struct flow *flow, const struct ds_que
         .submit_event = &flow->event,
         .ready = &flow->submit.ready,
         .gpu_allowed = flow->copy.config.kind != COPY_KIND_HOST,
+        .signals_by_host = flow->has_gpu,
         .memory_checked = flow->copy.config.kind != COPY_KIND_NIL,
         .file_checked = false,
     };

@@ -2,8 +2,12 @@
  * needs no GPU does not wait for it. Also the whole flow, at random, against a plain model. */
 #include "unit/flow.h"
 
+#include "engine/notice.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #define MODEL_ENTRIES 600
 #define MODEL_ROUNDS (60 / SLOWNESS + 1)
@@ -95,6 +99,98 @@ Test(complete, parks_on_the_oldest_ticket)
 }
 
 /* A chunk that comes twice would end another request. */
+/* A signal that the host makes, and that fails: a failure like any other. */
+Test(complete, a_failed_signal_by_the_host_is_told_everywhere)
+{
+    struct ds_error_record record = {.struct_size = sizeof(record)};
+    struct ds_status_array *array;
+    struct ds_result results[2];
+    struct ds_queue *queue;
+
+    flow_open(&flow, &(struct flow_options){.kind = COPY_KIND_GPU});
+    queue = flow_queue(&flow, ds_queue_config(.capacity = 8));
+    cr_assert_eq(status_array_open(NULL, &flow.host, 2, &array), 0);
+    flow_enqueue(queue, flow_read_gpu(1, 0, 100));
+    cr_assert_eq(ds_queue_enqueue_status(queue, array, 0), 0);
+    cr_assert_eq(ds_queue_enqueue_signal(queue, 3, 1, 77), 0);
+    cr_assert_eq(ds_queue_enqueue_status(queue, array, 1), 0);
+    flow.gpu.host_signal_result = -13;
+    ds_queue_submit(queue);
+    flow_finish(&flow);
+    cr_assert_eq(flow.gpu.host_signals, 1, "behind a status that is open the host signals");
+    cr_assert_eq(ds_queue_poll(queue, results, 2), 2);
+    cr_assert_eq(results[1].user_data, 77);
+    cr_assert_eq(results[1].status, DS_STATUS_VULKAN_ERROR);
+    cr_assert_eq(results[1].vk_result, -13);
+    cr_assert_eq(ds_status_array_get(array, 0, NULL), DS_STATUS_OK);
+    cr_assert_eq(ds_status_array_get(array, 1, NULL), DS_STATUS_VULKAN_ERROR);
+    cr_assert_eq(flow.complete.failed, 1);
+    cr_assert_eq(ds_queue_take_error(queue, &record), 0);
+    cr_assert_eq(record.failures, 1);
+    cr_assert_eq(record.result.user_data, 77);
+    ds_status_array_destroy(&array);
+    flow_close(&flow);
+}
+
+/* What the submit stage finds when it is woken, at each wake-up: the signal handler runs within the
+ * write that wakes it, on this thread. */
+static struct {
+    struct ds_queue *queue;
+    uint32_t wakes;
+    bool at_rest;
+} woken;
+
+static void look_when_woken(int signal)
+{
+    (void)signal;
+    woken.wakes++;
+    woken.at_rest = atomic_load(&woken.queue->completed) == atomic_load(&woken.queue->begun);
+}
+
+/* As many notifications as a burst of credit holds: when the burst is full it goes back at once, but
+ * the queue is at rest only after it. Whoever waits for that must be woken once more. */
+Test(complete, the_last_wake_up_comes_when_the_queue_is_at_rest)
+{
+    struct sigaction action = {.sa_handler = look_when_woken}, before;
+    struct ds_status_array *array;
+    struct event event;
+    int fds[2];
+
+    flow_open(&flow, &(struct flow_options){.kind = COPY_KIND_NIL});
+    woken.queue = flow_queue(&flow, ds_queue_config(.capacity = COMPLETE_BURST));
+    cr_assert_eq(status_array_open(NULL, &flow.host, COMPLETE_BURST, &array), 0);
+    for (uint32_t i = 0; i < COMPLETE_BURST; i++)
+        cr_assert_eq(ds_queue_enqueue_status(woken.queue, array, i), 0);
+    ds_queue_submit(woken.queue);
+
+    cr_assert_eq(pipe(fds), 0);
+    cr_assert_eq(sigaction(SIGIO, &action, &before), 0);
+    cr_assert_eq(fcntl(fds[0], F_SETOWN_EX, &(struct f_owner_ex){F_OWNER_TID, gettid()}), 0);
+    cr_assert_eq(fcntl(fds[0], F_SETFL, O_ASYNC | O_NONBLOCK), 0);
+    event_init(&event);
+    event.fd = fds[1];
+    flow.complete.config.submit_event = &event;
+    for (uint32_t i = 0; i < 3; i++) {
+        submit_stage_ops.work(&flow.submit, flow.now_ns);
+        read_stage_ops.work(&flow.read, flow.now_ns);
+        copy_stage_ops.work(&flow.copy, flow.now_ns);
+    }
+    event_prepare(&event); /* the submit stage sleeps */
+    cr_assert_eq(complete_stage_ops.work(&flow.complete, flow.now_ns), COMPLETE_BURST);
+    event_cancel(&event);
+    sigaction(SIGIO, &before, NULL);
+    cr_assert_geq(woken.wakes, 1);
+    cr_assert(woken.at_rest, "woken %u times, and never after the queue came to rest", woken.wakes);
+
+    flow.complete.config.submit_event = NULL;
+    event.fd = -1;
+    event_fini(&event);
+    close(fds[0]);
+    close(fds[1]);
+    ds_status_array_destroy(&array);
+    flow_close(&flow);
+}
+
 Test(complete, a_chunk_that_comes_twice_is_a_bug, .signal = SIGABRT)
 {
     struct ds_queue *queue;
