@@ -27,9 +27,9 @@ void failures_add(struct failures *failures, const struct request *write);
 
 /* failures_tell: a flush has ended. It fails with the first of the failed writes before it, and
  * what it tells is forgotten. When writes behind it have failed already, the flush after those is
- * the one to fail; one in between may fail too, never the other way round: only the first and the
- * last failure of a file are kept, since how many there are is not bounded by the queue's slots, and
- * a flush that fails for too much makes its caller write again, where one that does not loses
+ * the one to fail; one in between may fail too, never the other way round. Only the first and the
+ * last failure of a file are kept, since how many there are is not bounded by the queue's slots;
+ * and a flush that fails for too much makes its caller write again, where one that does not loses
  * data. */
 void failures_tell(struct failures *failures, struct request *flush);
 

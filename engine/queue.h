@@ -67,7 +67,7 @@ struct ds_queue {
     uint32_t notices_begun;
     struct request *popped[32];   /* off the intake, not yet begun */
     uint32_t popped_n, popped_at;
-    struct order order;           /* copy stage: signals by the GPU */
+    struct order order CACHE_ALIGNED; /* copy stage: signals by the GPU */
 
     /* Complete stage. */
     _Atomic uint64_t completed CACHE_ALIGNED; /* the stage's last touch of the queue */
@@ -75,11 +75,12 @@ struct ds_queue {
     struct failures failures;     /* of writes, not told by a flush yet */
     struct order_error unreported; /* first failure since the last status entry */
     _Atomic uint32_t notices_fired;
-    struct event done;            /* results, for ds_queue_wait */
+    struct event done CACHE_ALIGNED; /* results, for ds_queue_wait */
     _Atomic int done_fd;          /* eventfd, or -1 */
-    struct event freed;           /* slots, for ds_queue_enqueue_wait */
+    struct event freed CACHE_ALIGNED; /* slots, for ds_queue_enqueue_wait */
 
-    pthread_mutex_t error_lock;   /* the record; taken only when a request has failed */
+    /* The record; taken only when a request has failed. */
+    pthread_mutex_t error_lock CACHE_ALIGNED;
     struct ds_error_record error_record;
     uint32_t error_sequence;      /* of the record's request */
     _Atomic int error_fd;         /* eventfd, or -1 */

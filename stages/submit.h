@@ -66,8 +66,9 @@ struct submit_stage {
     struct join join;             /* the last chunk sent */
 
     _Atomic(struct ds_queue *) queues[QUEUES_MAX];
-    _Atomic uint64_t ready;       /* set by ds_queue_submit and ds_queue_destroy */
-    uint64_t pending;             /* queues seen ready, not yet found empty */
+    /* Bit i: queue i has something new. By ds_queue_submit and ds_queue_destroy, on any thread. */
+    _Atomic uint64_t ready CACHE_ALIGNED;
+    uint64_t pending CACHE_ALIGNED; /* queues seen ready, not yet found empty */
     uint64_t closing;             /* queues to be let go when they are at rest */
     struct event detached;        /* a queue was let go */
     struct schedule schedule;

@@ -54,6 +54,7 @@ vulkan-validationlayers|vulkan-validation-layers|has_layer
 clang|clang|has_command clang
 python3|python|has_command python3
 fio|fio|has_command fio
+valgrind|valgrind|has_command valgrind
 libdeflate-dev|libdeflate|has_library libdeflate
 END
 }

@@ -131,7 +131,7 @@ enum ds_priority {
 enum ds_queue_source {
     DS_QUEUE_SOURCE_ANY = 0,
     DS_QUEUE_SOURCE_FILE = 1,   /* request.source must be NULL */
-    DS_QUEUE_SOURCE_MEMORY = 2, /* every request must have a request.source; no writes, no flushes */
+    DS_QUEUE_SOURCE_MEMORY = 2, /* each request must have a request.source; no WRITE, no FLUSH */
 };
 
 struct ds_queue_config {

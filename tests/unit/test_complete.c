@@ -147,8 +147,8 @@ static void look_when_woken(int signal)
     woken.at_rest = atomic_load(&woken.queue->completed) == atomic_load(&woken.queue->begun);
 }
 
-/* As many notifications as a burst of credit holds: when the burst is full it goes back at once, but
- * the queue is at rest only after it. Whoever waits for that must be woken once more. */
+/* As many notifications as a burst of credit holds: when the burst is full it goes back at once,
+ * but the queue is at rest only after it. Whoever waits for that must be woken once more. */
 Test(complete, the_last_wake_up_comes_when_the_queue_is_at_rest)
 {
     struct sigaction action = {.sa_handler = look_when_woken}, before;
