@@ -22,6 +22,7 @@ static void record_fill(struct ds_error_record *record, const struct request *r)
         .host = r->host,
         .gpu_buffer = r->gpu_buffer,
         .gpu_offset = r->gpu_offset,
+        .gpu_address = r->image == NULL ? r->gpu_address : 0,
         .user_data = r->user_data,
         .source = r->source,
         .cancel_tag = r->cancel_tag,

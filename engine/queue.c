@@ -118,7 +118,9 @@ static void slot_fill(struct request *slot, const struct ds_request *request, ui
     slot->source = request->source;
     slot->name = request->name;
     slot->image = NULL;
-    slot->special = request->source != NULL || request->codec != DS_CODEC_NONE;
+    slot->gpu_address = request->gpu_address;
+    slot->special = request->source != NULL || request->codec != DS_CODEC_NONE ||
+                    request->gpu_address != 0;
     slot->codec = (uint8_t)request->codec;
     slot->transform = (uint8_t)request->transform;
     slot->unpacked_bytes = request->codec != DS_CODEC_NONE ? request->uncompressed_size
@@ -154,14 +156,15 @@ int queue_take_slot(struct ds_queue *queue, enum request_kind kind, struct reque
     return 0;
 }
 
-static void slot_add_image(struct request *slot, const struct image_target *target)
+static void slot_add_image(struct request *slot, const struct request_checked *checked)
 {
     struct ds_queue *queue = slot->queue;
 
     slot->image = &queue->images[slot - queue->slots];
     slot->special = 1;
-    *slot->image = *target;
-    atomic_fetch_add_explicit(&target->image->accepted, 1, memory_order_relaxed);
+    slot->room_bytes = checked->room_bytes;
+    *slot->image = checked->target;
+    atomic_fetch_add_explicit(&checked->target.image->accepted, 1, memory_order_relaxed);
 }
 
 static bool source_is_allowed(const struct ds_queue *queue, const struct ds_request *request)
@@ -188,14 +191,13 @@ static int enqueue(struct ds_queue *queue, const struct ds_request *request,
     if (slot == NULL)
         return -EAGAIN;
     slot_fill(slot, request, checked.fd_direct, now_ns);
-    slot->room_bytes = checked.room_bytes;
     slot->wait_semaphore = wait != NULL ? wait->semaphore : 0;
     if (UNLIKELY(wait != NULL)) {
         slot->wait_value = wait->value;
         slot->special = 1;
     }
     if (request->image_target != NULL)
-        slot_add_image(slot, &checked.target);
+        slot_add_image(slot, &checked);
     request_life_begin(slot);
     queue_push_slot(queue, slot);
     return 0;

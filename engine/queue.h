@@ -30,6 +30,7 @@ struct queue_port {
     _Atomic uint64_t *ready;      /* bit i: queue i has something for the submit stage */
     _Atomic bool *cancels;        /* set by the first cancellation; or NULL */
     bool gpu_allowed;             /* GPU buffers may be named */
+    bool address_allowed;         /* GPU memory may be named by its address alone */
     bool signals_by_host;         /* there is a GPU whose semaphores the host can signal */
     bool memory_checked;          /* a request must name memory (not so for the nil copy) */
     bool file_checked;            /* a request must name a file (not so for the nil read) */

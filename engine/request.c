@@ -43,7 +43,7 @@ static int image_check(const struct queue_port *port, const struct ds_request *r
     const struct ds_image *image = request->image_target->image;
 
     if (request->op != DS_OP_READ || (request->flags & DS_REQUEST_ALLOW_SHORT) != 0 ||
-        request->host != NULL || request->gpu_buffer != 0)
+        request->host != NULL || request->gpu_buffer != 0 || request->gpu_address != 0)
         return -EINVAL;
     if (!port->gpu_allowed)
         return -ENODEV;
@@ -64,20 +64,24 @@ static int memory_check(const struct queue_port *port, const struct ds_request *
         return image_check(port, request);
     if (request->host != NULL)
         return 0;
-    if (request->gpu_buffer == 0)
+    if (request->gpu_buffer == 0 && request->gpu_address == 0)
         return port->memory_checked ? -EINVAL : 0;
     if (!port->gpu_allowed)
         return -ENODEV;
-    if (__builtin_add_overflow(request->gpu_offset, memory_bytes(request), &end))
+    if (__builtin_add_overflow(request->gpu_offset, memory_bytes(request), &end) ||
+        end > UINT64_MAX - request->gpu_address)
         return -EINVAL;
+    if (request->gpu_buffer == 0 && !port->address_allowed)
+        return -ENOTSUP;
     return request->gpu_buffer_bytes != 0 && end > request->gpu_buffer_bytes ? -ERANGE : 0;
 }
 
 static int flush_check(const struct ds_request *request)
 {
     return request->size != 0 || request->offset != 0 || request->host != NULL ||
-                   request->gpu_buffer != 0 || request->source != NULL ||
-                   request->image_target != NULL || request->codec != DS_CODEC_NONE
+                   request->gpu_buffer != 0 || request->gpu_address != 0 ||
+                   request->source != NULL || request->image_target != NULL ||
+                   request->codec != DS_CODEC_NONE
                ? -EINVAL
                : 0;
 }

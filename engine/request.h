@@ -55,8 +55,10 @@ struct request {
     uint8_t direct : 1;    /* its transfers use O_DIRECT; submit stage */
     uint8_t in_place : 1;  /* straight from or to `host`; submit stage */
     uint8_t small : 1;     /* in chunks of SMALL_BYTES; submit stage */
-    uint8_t unused;
-    uint8_t special;       /* a source, an image, a codec, a semaphore to wait for: look below */
+    uint8_t codec : 4;     /* enum ds_codec_format; the producer's, as transform */
+    uint8_t transform : 4; /* enum ds_codec_transform */
+    uint8_t special;       /* a source, an address, an image, a codec, a semaphore to wait for: look
+                              below */
 
     /* The rarely needed: a plain request's stages do not touch this line, only its producer. */
     union {
@@ -65,13 +67,14 @@ struct request {
     };
     uint64_t cancel_tag;   /* read by ds_queue_cancel at any time: atomic */
     const char *name;      /* the caller's */
+    union {
+        uint64_t gpu_address; /* of gpu_buffer's first byte, or what gpu_offset counts from; or 0 */
+        uint32_t room_bytes;  /* decoded for an image: to move rows into; see image_whole_room */
+    };
     struct image_target *image; /* READ into an image: the slot's record of it; else NULL */
     uint64_t wait_semaphore; /* VkSemaphore that must reach wait_value before it begins; or 0 */
     uint64_t wait_value;
     uint64_t unpacked_bytes; /* what the destination receives; == size without a codec */
-    uint8_t codec;         /* enum ds_codec_format; the producer's, as those above */
-    uint8_t transform;     /* enum ds_codec_transform; likewise */
-    uint32_t room_bytes;   /* decoded for an image: to move rows into; see image_whole_room */
 } CACHE_ALIGNED;
 
 #define REQUEST_NONE UINT32_MAX

@@ -78,6 +78,8 @@ int ds_queue_create(struct ds_engine *engine, const struct ds_queue_config *call
         .ready = &engine->submit.ready,
         .cancels = &engine->cancels,
         .gpu_allowed = engine->copy_kind != DS_COPY_HOST,
+        .address_allowed =
+            engine->gpu_self == NULL || copy_vulkan_ops.addresses(engine->gpu_self),
         .signals_by_host = engine->gpu_self != NULL,
         .memory_checked = engine->copy_kind != DS_COPY_NIL,
         .file_checked = engine->read_kind != DS_READ_NIL,

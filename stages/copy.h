@@ -53,6 +53,8 @@ struct copy_gpu_ops {
     int (*semaphore_value)(void *self, uint64_t semaphore, uint64_t *value);
     /* Signal a caller's timeline semaphore from the host. Returns a VkResult. */
     int (*signal)(void *self, uint64_t semaphore, uint64_t value);
+    /* Requests may name GPU memory by its address alone. */
+    bool (*addresses)(void *self);
     /* The submissions are made by ds_vulkan_submit (DS_VULKAN_QUEUE_MANUAL). */
     bool (*manual)(void *self);
 };

@@ -55,15 +55,21 @@ static bool touch(const struct copy_region *a, const struct copy_region *b)
            a->staging_offset + a->bytes == b->staging_offset;
 }
 
+bool copy_region_join(struct copy_region *a, const struct copy_region *b)
+{
+    if (!same_group(a, b) || a->gpu_address != b->gpu_address || !touch(a, b))
+        return false;
+    a->bytes += b->bytes;
+    return true;
+}
+
 uint32_t copy_regions_merge(struct copy_region *regions, uint32_t n)
 {
     uint32_t last = 0;
 
     for (uint32_t i = 1; i < n; i++) {
         DS_ASSERT(!copy_regions_before(&regions[i], &regions[last]));
-        if (same_group(&regions[last], &regions[i]) && touch(&regions[last], &regions[i]))
-            regions[last].bytes += regions[i].bytes;
-        else
+        if (!copy_region_join(&regions[last], &regions[i]))
             regions[++last] = regions[i];
     }
     return n == 0 ? 0 : last + 1;

@@ -6,15 +6,19 @@
 
 /* One copy between staging and a buffer. Ordered by direction (downloads last), buffer, offset. */
 struct copy_region {
-    uint64_t gpu_buffer;
+    uint64_t gpu_buffer;  /* or 0: gpu_offset counts from gpu_address */
     uint64_t gpu_offset;
     uint64_t staging_offset;
     uint64_t bytes;
     bool download;
+    uint64_t gpu_address; /* of the buffer, or 0: not known */
 };
 
 /* copy_regions_before: does a belong before b? */
 bool copy_regions_before(const struct copy_region *a, const struct copy_region *b);
+
+/* copy_region_join appends b to a if it goes on where a ends, on both sides. */
+bool copy_region_join(struct copy_region *a, const struct copy_region *b);
 
 /* copy_regions_sort sorts regions[0..n), equal ones keep their order. Allocates nothing; `scratch`
  * is as large. Returns whichever of the two arrays holds the result. */

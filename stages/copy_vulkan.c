@@ -1,4 +1,4 @@
-/* Copies between staging and VkBuffers with the copy commands of one VkQueue.
+/* Copies between staging and VkBuffers with the copy commands and shaders of one VkQueue.
  *
  * Owns: a command buffer (in a pool of its own) for each batch, and the timeline semaphore whose
  * value is the ticket of the last submission that ended.
@@ -10,12 +10,9 @@
  * downloads also begins with one, because it reads what others than we have written. */
 #include "stages/copy_vulkan.h"
 
-#include "engine/request.h"
 #include "engine/vulkan/backend.h"
-#include "engine/vulkan/memory.h"
 #include "engine/vulkan/timeline.h"
-#include "stages/copy_image.h"
-#include "stages/copy_regions.h"
+#include "stages/copy_record.h"
 
 #include <errno.h>
 
@@ -38,10 +35,7 @@ struct copy_vulkan {
     struct vulkan_timeline timeline;
     struct batch batches[COPY_BATCHES_MAX];
 
-    /* whoever records */
-    struct copy_region *regions;    /* regions_max */
-    struct copy_region *scratch;    /* regions_max, for sorting */
-    VkBufferCopy *copies;           /* regions_max */
+    struct copy_recorder recorder;  /* whoever records */
 
     /* whoever submits */
     VkSemaphore *signal_semaphores; /* regions_max */
@@ -50,100 +44,7 @@ struct copy_vulkan {
 
 /* Recording ----------------------------------------------------------------------------------- */
 
-static struct copy_region chunk_region(const struct copy_vulkan *copy, const struct chunk *chunk)
-{
-    const struct request *request = chunk->request;
-    bool download = chunk->kind == CHUNK_DOWNLOAD;
-    uint64_t payload_offset =
-        download ? 0 : request->offset + chunk->request_offset - chunk->file_offset;
-
-    DS_ASSERT(chunk->kind == CHUNK_READ || download);
-    DS_ASSERT(request->gpu_buffer != 0);
-    return (struct copy_region){
-        .gpu_buffer = request->gpu_buffer,
-        .gpu_offset = request->gpu_offset + chunk->request_offset,
-        .staging_offset = vulkan_staging_offset(&copy->staging, chunk->memory + payload_offset,
-                                                chunk->payload_bytes),
-        .bytes = chunk->payload_bytes,
-        .download = download,
-    };
-}
-
-/* collect_regions returns how many chunks have something to copy; *sorted says whether they came in
- * order, which is what sequential reads do. */
-static uint32_t collect_regions(const struct copy_vulkan *copy, struct chunk *const *chunks,
-                                uint32_t n, bool *sorted)
-{
-    struct copy_region *next = copy->regions;
-
-    *sorted = true;
-    for (uint32_t i = 0; i < n; i++) {
-        const struct chunk *chunk = chunks[i];
-
-        if (chunk->kind == CHUNK_SIGNAL || chunk->status != DS_STATUS_OK ||
-            chunk->payload_bytes == 0 || chunk->request->image != NULL)
-            continue;
-        *next = chunk_region(copy, chunk);
-        if (next != copy->regions && copy_regions_before(next, next - 1))
-            *sorted = false;
-        next++;
-    }
-    return (uint32_t)(next - copy->regions);
-}
-
-static void record_copies(const struct copy_vulkan *copy, VkCommandBuffer commands,
-                          const struct copy_region *regions, uint32_t n)
-{
-    VkBuffer staging = copy->staging.buffer;
-
-    for (uint32_t first = 0, end; first < n; first = end) {
-        VkBuffer buffer = (VkBuffer)regions[first].gpu_buffer;
-        bool download = regions[first].download;
-
-        end = copy_regions_group(regions, first, n);
-        for (uint32_t i = first; i < end; i++) {
-            copy->copies[i] = (VkBufferCopy){
-                .srcOffset = download ? regions[i].gpu_offset : regions[i].staging_offset,
-                .dstOffset = download ? regions[i].staging_offset : regions[i].gpu_offset,
-                .size = regions[i].bytes,
-            };
-        }
-        copy->vk->CmdCopyBuffer(commands, download ? buffer : staging,
-                                download ? staging : buffer, end - first, &copy->copies[first]);
-    }
-}
-
-/* What others wrote to the source of a download, at any stage, before this submission. */
-static void record_barrier_before(const struct copy_vulkan *copy, VkCommandBuffer commands)
-{
-    VkMemoryBarrier barrier = {
-        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-        .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
-        .dstAccessMask = VK_ACCESS_TRANSFER_READ_BIT,
-    };
-
-    copy->vk->CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
-                                 VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
-}
-
-/* Our writes, for whatever follows on the queue and for the host. Our reads need no access mask:
- * the execution dependency keeps later writes behind them. */
-static void record_barrier_after(const struct copy_vulkan *copy, VkCommandBuffer commands)
-{
-    VkMemoryBarrier barrier = {
-        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-        .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
-        .dstAccessMask =
-            VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT | VK_ACCESS_HOST_READ_BIT,
-    };
-
-    copy->vk->CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_TRANSFER_BIT,
-                                 VK_PIPELINE_STAGE_ALL_COMMANDS_BIT | VK_PIPELINE_STAGE_HOST_BIT, 0,
-                                 1, &barrier, 0, NULL, 0, NULL);
-}
-
-static VkResult record_commands(const struct copy_vulkan *copy, const struct batch *batch,
-                                const struct copy_region *regions, uint32_t n,
+static VkResult record_commands(struct copy_vulkan *copy, const struct batch *batch,
                                 const struct copy_images *images)
 {
     VkCommandBufferBeginInfo begin = {
@@ -158,11 +59,7 @@ static VkResult record_commands(const struct copy_vulkan *copy, const struct bat
         copy_images_skip(images);
         return result;
     }
-    if (n > 0 && regions[n - 1].download) /* they are sorted to the end */
-        record_barrier_before(copy, batch->commands);
-    record_copies(copy, batch->commands, regions, n);
-    copy_images_record(images, batch->commands);
-    record_barrier_after(copy, batch->commands);
+    copy_recorder_record(&copy->recorder, batch->commands, images);
     return copy->vk->EndCommandBuffer(batch->commands);
 }
 
@@ -173,10 +70,9 @@ static int vulkan_record(void *self, uint32_t index, struct chunk *const *chunks
     struct copy_vulkan *copy = self;
     struct batch *batch = &copy->batches[index];
     struct copy_images images = {copy->vk, &copy->staging, chunks, n};
-    struct copy_region *regions;
-    uint32_t regions_n;
-    bool sorted;
     VkResult result;
+    uint32_t scatter_max;
+    bool any;
 
     DS_ASSERT(index < copy->backend->batches_max);
     DS_ASSERT(n <= copy->backend->batch_regions_max);
@@ -191,12 +87,10 @@ static int vulkan_record(void *self, uint32_t index, struct chunk *const *chunks
         return vulkan_timeline_lost(&copy->timeline);
     }
     batch->state = BATCH_IDLE;
-    regions_n = collect_regions(copy, chunks, n, &sorted);
-    regions = sorted ? copy->regions : copy_regions_sort(copy->regions, copy->scratch, regions_n);
-    regions_n = copy_regions_merge(regions, regions_n);
-    batch->empty = regions_n == 0 && !copy_images_any(&images);
-    result = batch->empty ? VK_SUCCESS
-                          : record_commands(copy, batch, regions, regions_n, &images);
+    scatter_max = atomic_load_explicit(&copy->backend->scatter_max_bytes, memory_order_relaxed);
+    any = copy_recorder_collect(&copy->recorder, index, chunks, n, scatter_max);
+    batch->empty = !any && !copy_images_any(&images);
+    result = batch->empty ? VK_SUCCESS : record_commands(copy, batch, &images);
     if (result == VK_SUCCESS)
         batch->state = BATCH_RECORDED;
     else
@@ -310,9 +204,20 @@ static int vulkan_staging_make(void *self, uint64_t bytes, struct staging *stagi
 {
     struct copy_vulkan *copy = self;
 
+    const struct ds_vulkan_backend *backend = copy->backend;
+    int error;
+
     DS_ASSERT(copy->staging.buffer == VK_NULL_HANDLE);
-    return vulkan_staging_open(&copy->staging, &copy->backend->device, copy->host,
-                               copy->backend->staging, bytes, staging);
+    error = vulkan_staging_open(&copy->staging, &backend->device, copy->host, backend->staging,
+                                bytes, staging);
+    if (error != 0 || !backend->can_scatter)
+        return error;
+    error = vulkan_scatter_open(&copy->recorder.scatter, &backend->device, copy->host,
+                                backend->batches_max,
+                                vulkan_scatter_pieces_max(backend->batch_regions_max, bytes));
+    if (error != 0)
+        vulkan_staging_close(&copy->staging, &backend->device, staging);
+    return error;
 }
 
 static void vulkan_staging_free(void *self, struct staging *staging)
@@ -320,6 +225,7 @@ static void vulkan_staging_free(void *self, struct staging *staging)
     struct copy_vulkan *copy = self;
 
     vulkan_timeline_drain(&copy->timeline);
+    vulkan_scatter_close(&copy->recorder.scatter);
     vulkan_staging_close(&copy->staging, &copy->backend->device, staging);
 }
 
@@ -335,6 +241,13 @@ static uint32_t vulkan_regions_max(void *self)
     const struct copy_vulkan *copy = self;
 
     return copy->backend->batch_regions_max;
+}
+
+static bool vulkan_addresses(void *self)
+{
+    const struct copy_vulkan *copy = self;
+
+    return copy->backend->can_scatter;
 }
 
 static bool vulkan_manual(void *self)
@@ -356,6 +269,7 @@ const struct copy_gpu_ops copy_vulkan_ops = {
     .signal = vulkan_signal,
     .reached = vulkan_reached,
     .wait = vulkan_wait,
+    .addresses = vulkan_addresses,
     .manual = vulkan_manual,
 };
 
@@ -365,24 +279,18 @@ static int open_tables(struct copy_vulkan *copy)
 {
     uint32_t n = copy->backend->batch_regions_max;
 
-    copy->regions = host_calloc(copy->host, n, sizeof(*copy->regions));
-    copy->scratch = host_calloc(copy->host, n, sizeof(*copy->scratch));
-    copy->copies = host_calloc(copy->host, n, sizeof(*copy->copies));
     copy->signal_semaphores = host_calloc(copy->host, n, sizeof(*copy->signal_semaphores));
     copy->signal_values = host_calloc(copy->host, n, sizeof(*copy->signal_values));
-    if (copy->regions == NULL || copy->scratch == NULL || copy->copies == NULL ||
-        copy->signal_semaphores == NULL || copy->signal_values == NULL)
+    if (copy->signal_semaphores == NULL || copy->signal_values == NULL)
         return -ENOMEM;
-    return 0;
+    return copy_recorder_open(&copy->recorder, copy->host, n);
 }
 
 static void close_tables(struct copy_vulkan *copy)
 {
     size_t n = copy->backend->batch_regions_max;
 
-    host_free(copy->host, copy->regions, n * sizeof(*copy->regions));
-    host_free(copy->host, copy->scratch, n * sizeof(*copy->scratch));
-    host_free(copy->host, copy->copies, n * sizeof(*copy->copies));
+    copy_recorder_close(&copy->recorder, copy->host);
     host_free(copy->host, copy->signal_semaphores, n * sizeof(*copy->signal_semaphores));
     host_free(copy->host, copy->signal_values, n * sizeof(*copy->signal_values));
 }
@@ -438,6 +346,8 @@ int copy_vulkan_open(struct ds_vulkan_backend *backend, const struct host *host,
     copy->vk = &backend->device.vk;
     copy->device = backend->device.device;
     copy->host = host;
+    copy->recorder.vk = copy->vk;
+    copy->recorder.staging = &copy->staging;
     error = open_objects(copy);
     if (error != 0) {
         copy_vulkan_close(copy);

@@ -120,6 +120,7 @@ int drive_open(struct drive *drive)
         if (drive->target->dest == DEST_GPU) {
             drive->batch[i].gpu_buffer = ds_vulkan_buffer(drive->target->buffer.buffer);
             drive->batch[i].gpu_buffer_bytes = drive->target->bytes;
+            drive->batch[i].gpu_address = drive->target->buffer.address;
         }
     }
     sem_init(&drive->done, 0, 0);

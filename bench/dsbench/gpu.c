@@ -144,6 +144,8 @@ static VkResult buffer_create(struct gpu *gpu, struct gpu_buffer *buffer)
                                         VK_BUFFER_USAGE_TRANSFER_DST_BIT,
                                .sharingMode = VK_SHARING_MODE_EXCLUSIVE};
 
+    if (gpu->info.can_scatter)
+        info.usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
     if (families[0] != families[1]) {
         info.sharingMode = VK_SHARING_MODE_CONCURRENT;
         info.queueFamilyIndexCount = 2;
@@ -156,7 +158,10 @@ static VkResult memory_allocate(struct gpu *gpu, enum gpu_memory kind, struct gp
 {
     VkDevice device = gpu->info.device;
     VkMemoryRequirements needs;
-    VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO};
+    VkMemoryAllocateFlagsInfo address = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
+                                         .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
+    VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                 .pNext = gpu->info.can_scatter ? &address : NULL};
     VkResult result;
     int type;
 
@@ -187,8 +192,10 @@ int gpu_buffer_open(struct gpu *gpu, uint64_t bytes, enum gpu_memory kind,
     result = buffer_create(gpu, buffer);
     if (result == VK_SUCCESS)
         result = memory_allocate(gpu, kind, buffer);
-    if (result == VK_SUCCESS)
+    if (result == VK_SUCCESS) {
+        buffer->address = ds_vulkan_buffer_address(gpu->backend, buffer->buffer);
         return 0;
+    }
     gpu_buffer_close(gpu, buffer);
     return result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY
                ? -ENOMEM

@@ -50,6 +50,7 @@ struct gpu_buffer {
     VkBuffer buffer;
     VkDeviceMemory memory;
     uint64_t bytes;
+    uint64_t address; /* or 0: the engine has no use for it */
     uint8_t *mapped; /* or NULL */
 };
 

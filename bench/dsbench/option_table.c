@@ -3,6 +3,7 @@
 #include "codec_data.h"
 #include "coder.h"
 
+#include <ds/vulkan.h>
 #include <string.h>
 
 #define DEMO    (1u << COMMAND_DEMO)
@@ -54,6 +55,10 @@ static const struct word path_words[] = {{"auto", DS_CODEC_PATH_AUTO},
                                          {"avx2", DS_CODEC_PATH_AVX2},
                                          {"avx512", DS_CODEC_PATH_AVX512},
                                          {NULL, 0}};
+static const struct word copy_path_words[] = {{"auto", DS_VULKAN_PATH_AUTO},
+                                              {"copy", DS_VULKAN_PATH_COPY},
+                                              {"scatter", DS_VULKAN_PATH_SCATTER},
+                                              {NULL, 0}};
 static const struct word peer_words[] = {
     {"fio", PEER_FIO}, {"naive", PEER_NAIVE}, {"raw", PEER_RAW}, {"pread", PEER_PREAD}, {NULL, 0}};
 
@@ -185,6 +190,9 @@ const struct option_row option_rows[] = {
      "auto)"},
     {"device", OPTION_TEXT, STREAM, AT(device), 0, 0, NULL, "NAME",
      "the first Vulkan device whose name contains NAME"},
+    {"copy-path", OPTION_WORD, STREAM, AT(copy_path), 0, 0, copy_path_words, "PATH",
+     "auto, copy (commands only) or scatter (a shader for all): how\n"
+     "bytes get from staging to GPU buffers (default auto)"},
     {"lanes", OPTION_COUNT, STREAM, AT(lanes), 1, DS_READ_LANES_MAX, NULL, "N",
      "threads that read, 1 to 8 (default 1)"},
     {"arena", OPTION_SIZE, STREAM, AT(arena_bytes), 1 << 20, 64 * GIBI, NULL, "BYTES",

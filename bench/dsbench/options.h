@@ -51,6 +51,7 @@ struct options {
     int read;          /* enum ds_read_backend */
     int direct;        /* enum ds_direct_mode */
     int topology;      /* enum ds_topology */
+    int copy_path;       /* enum ds_vulkan_copy_path */
     const char *device; /* part of a Vulkan device's name, or NULL */
     uint32_t lanes;
     uint64_t arena_bytes; /* 0 = the engine's default */

@@ -165,6 +165,7 @@ static void device_print(FILE *out, const struct session *s)
 {
     static const char *const types[] = {"other", "integrated", "discrete", "virtual", "software"};
     unsigned type = (unsigned)s->gpu.info.device_type;
+    char copies[64];
 
     if (s->dest == DEST_NIL)
         fputs("device      none: --dest nil, nothing is copied\n", out);
@@ -173,9 +174,10 @@ static void device_print(FILE *out, const struct session *s)
     else if (s->dest == DEST_HOST)
         fprintf(out, "device      none, copying to host memory: %s\n", s->device_reason);
     else
-        fprintf(out, "device      %s (%s, %s queue)\n", s->gpu.info.device_name,
+        fprintf(out, "device      %s (%s, %s queue); copies by %s\n", s->gpu.info.device_name,
                 type < sizeof(types) / sizeof(types[0]) ? types[type] : "unknown",
-                s->gpu.info.transfer_queue ? "transfer" : "general");
+                s->gpu.info.transfer_queue ? "transfer" : "general",
+                session_copies(s, copies, sizeof(copies)));
 }
 
 /* A reason often begins with the name itself. */

@@ -51,6 +51,7 @@ static int device_open(struct session *s)
         return 0;
     error = gpu_open(
         &s->gpu, ds_vulkan_backend_config(.device_name = o->device, .log = engine_log, .log_ctx = s,
+                                          .copy_path = (enum ds_vulkan_copy_path)o->copy_path,
                                           .allocator = s->has_allocator ? &s->allocator : NULL));
     if (error == 0) {
         s->has_gpu = true;
@@ -93,6 +94,8 @@ static int engine_open(struct session *s)
         complain("the engine does not start: %s", strerror(-error));
         return error;
     }
+    if (s->has_gpu) /* once more: by now it is measured how the copies go */
+        ds_vulkan_backend_get_info(s->gpu.backend, &s->gpu.info);
     s->info.struct_size = sizeof(s->info);
     return ds_engine_get_info(s->engine, &s->info);
 }
@@ -187,6 +190,20 @@ const char *session_read_name(const struct session *session)
 const char *session_direct_name(const struct session *session)
 {
     return session->file.direct ? "direct" : "buffered";
+}
+
+const char *session_copies(const struct session *session, char *text, size_t text_bytes)
+{
+    uint32_t most = session->gpu.info.scatter_max_bytes;
+    char size[SIZE_TEXT_BYTES];
+
+    if (most == 0)
+        snprintf(text, text_bytes, "command");
+    else if (most == UINT32_MAX)
+        snprintf(text, text_bytes, "shader");
+    else
+        snprintf(text, text_bytes, "shader up to %s, else by command", size_text(size, most));
+    return text;
 }
 
 const char *session_topology_name(const struct session *session)

@@ -57,7 +57,7 @@ enum ds_request_flags {
 };
 
 /* One transfer of `size` bytes between a file and memory. Any offset, size and alignment.
- * Memory is host memory when `host` is not NULL, else gpu_buffer at gpu_offset.
+ * Memory is host memory when `host` is not NULL, else gpu_buffer or gpu_address at gpu_offset.
  *
  * With a codec the request is moved and decoded as a whole: its compressed bytes, and unless the
  * destination is host memory the decoded ones, lie in the staging arena at the same time. On
@@ -87,6 +87,12 @@ struct ds_request {
     uint32_t codec;
     uint32_t transform;         /* enum ds_codec_transform, undone after decoding; with a codec */
     uint64_t uncompressed_size; /* bytes, exactly; with a codec >= 1, else 0 or `size` */
+
+    /* VkDeviceAddress of gpu_buffer's first byte (ds_vulkan_buffer_address() in ds/vulkan.h asks
+     * for it), so that small regions may go by a compute shader; 0 where it is not known. With
+     * gpu_buffer 0, of any memory: gpu_offset counts from it, and a shader moves all of it, which
+     * ds_vulkan_info.can_scatter tells to be possible. */
+    uint64_t gpu_address;
 };
 
 struct ds_result {
@@ -181,7 +187,8 @@ DS_API void ds_queue_destroy(struct ds_queue **queue);
  *   -ERANGE     gpu_offset + size (uncompressed_size, with a codec) exceeds gpu_buffer_bytes
  *   -EINVAL     an unknown codec or transform; a codec with ALLOW_SHORT, with another op than READ
  *               or without uncompressed_size; uncompressed_size or transform without a codec
- *   -ENOTSUP    the codec was left out of this build
+ *   -ENOTSUP    the codec was left out of this build; gpu_address without gpu_buffer, but the back
+ *               end cannot scatter
  *   -EFBIG      a codec, and the request needs more staging than arena_bytes
  *   -EBADF      fd is not open for the op, or the file was not opened with DS_FILE_WRITE
  *   -ENODEV     a GPU buffer, but the engine has no Vulkan back end

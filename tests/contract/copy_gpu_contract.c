@@ -31,6 +31,7 @@ struct model {
     uint8_t *contents[BUFFERS];
     struct slot slots[BATCHES];
     uint32_t random;
+    bool has_addresses; /* the back end can scatter */
 };
 
 static uint32_t next_random(struct model *model, uint32_t below)
@@ -42,11 +43,14 @@ static uint32_t next_random(struct model *model, uint32_t below)
 static void model_open(struct model *model, const struct rig_options *options)
 {
     const char *seed = getenv("DS_TEST_SEED");
+    struct ds_vulkan_info info = {.struct_size = sizeof(info)};
 
     memset(model, 0, sizeof(*model));
     model->random = seed != NULL ? (uint32_t)strtoul(seed, NULL, 0) : (uint32_t)clock_now_ns();
     fprintf(stderr, "DS_TEST_SEED=%u\n", model->random);
     rig_open(&model->rig, options, BATCHES * PART_BYTES);
+    cr_assert_eq(ds_vulkan_backend_get_info(model->rig.backend, &info), 0);
+    model->has_addresses = info.can_scatter;
     for (uint32_t i = 0; i < BUFFERS; i++) {
         vk_util_buffer(model->rig.util, BUFFER_BYTES, 0, false, &model->buffers[i]);
         vk_util_fill(model->rig.util, &model->buffers[i], (uint8_t)(0xa0 + i));
@@ -76,6 +80,15 @@ static void slot_finish(struct model *model, uint32_t index)
     slot->ticket = 0;
 }
 
+/* Some pieces have an address too, and some have nothing else. */
+static void add_address(struct model *model, struct rig_piece *piece, uint32_t buffer)
+{
+    uint32_t how = next_random(model, 3);
+
+    if (model->rig.options.copy_path != DS_VULKAN_PATH_COPY && how > 0 && model->has_addresses)
+        rig_piece_address(piece, model->buffers[buffer].address, how == 2);
+}
+
 /* add_piece: one random copy at *gpu and *staging, which move on. */
 static void add_piece(struct model *model, uint32_t index, uint32_t buffer, uint64_t *gpu,
                       uint64_t *staging)
@@ -95,6 +108,7 @@ static void add_piece(struct model *model, uint32_t index, uint32_t buffer, uint
         return;
     rig_piece(&model->rig, piece, download, model->buffers[buffer].buffer, *gpu,
               index * PART_BYTES + *staging, bytes, next_random(model, 512));
+    add_address(model, piece, buffer);
     if (download) {
         memcpy(slot->expected + *staging, contents + *gpu, bytes);
         memset(slot->checked + *staging, 1, bytes * sizeof(bool));
@@ -201,6 +215,31 @@ Test(copy_gpu, random_own_allocate)
 {
     run_random(&(struct rig_options){RANDOM_OPTIONS, .own = true,
                                      .staging = DS_VULKAN_STAGING_ALLOCATE});
+}
+
+Test(copy_gpu, random_copy_alone)
+{
+    run_random(&(struct rig_options){RANDOM_OPTIONS, .copy_path = DS_VULKAN_PATH_COPY});
+    cr_expect_eq(rig_hooks.dispatches, 0);
+}
+
+Test(copy_gpu, random_scatter_lent)
+{
+    run_random(&(struct rig_options){RANDOM_OPTIONS, .copy_path = DS_VULKAN_PATH_SCATTER});
+    cr_expect_gt(rig_hooks.dispatches, 0);
+    cr_expect_gt(rig_hooks.copy_calls, 0, "downloads, and what has no address");
+}
+
+Test(copy_gpu, random_scatter_own)
+{
+    run_random(&(struct rig_options){RANDOM_OPTIONS, .own = true,
+                                     .copy_path = DS_VULKAN_PATH_SCATTER});
+}
+
+/* Both in one submission. */
+Test(copy_gpu, random_scatter_small_ones)
+{
+    run_random(&(struct rig_options){RANDOM_OPTIONS, .scatter_max_bytes = 2500});
 }
 
 /* The numbers of calls ------------------------------------------------------------------------ */

@@ -44,7 +44,7 @@ static uint32_t make_regions(struct copy_region *regions)
 
         *at += next_random(3) == 0 ? next_random(4) : 0;
         staging += next_random(3) == 0 ? next_random(4) : 0;
-        regions[i] = (struct copy_region){buffer + 1, *at, staging, bytes, download};
+        regions[i] = (struct copy_region){buffer + 1, *at, staging, bytes, download, 0};
         *at += bytes;
         staging += bytes;
     }
@@ -90,12 +90,12 @@ Test(copy_regions, random)
 Test(copy_regions, only_both_sides_touching_joins)
 {
     struct copy_region regions[] = {
-        {1, 0, 0, 10, false},
-        {1, 10, 10, 10, false},  /* joins */
-        {1, 20, 100, 10, false}, /* a gap in staging */
-        {1, 31, 110, 10, false}, /* a gap on the GPU */
-        {2, 41, 120, 10, false}, /* another buffer */
-        {2, 51, 130, 10, true},  /* another direction */
+        {1, 0, 0, 10, false, 0},
+        {1, 10, 10, 10, false, 0},  /* joins */
+        {1, 20, 100, 10, false, 0}, /* a gap in staging */
+        {1, 31, 110, 10, false, 0}, /* a gap on the GPU */
+        {2, 41, 120, 10, false, 0}, /* another buffer */
+        {2, 51, 130, 10, true, 0},  /* another direction */
     };
 
     cr_expect_eq(copy_regions_merge(regions, 6), 5);

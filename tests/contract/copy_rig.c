@@ -11,6 +11,7 @@ static struct {
     PFN_vkGetDeviceProcAddr GetDeviceProcAddr;
     PFN_vkCmdCopyBuffer CmdCopyBuffer;
     PFN_vkCmdPipelineBarrier CmdPipelineBarrier;
+    PFN_vkCmdDispatch CmdDispatch;
     PFN_vkQueueSubmit QueueSubmit;
     PFN_vkGetSemaphoreCounterValue GetSemaphoreCounterValue;
     PFN_vkWaitSemaphores WaitSemaphores;
@@ -36,6 +37,13 @@ static VKAPI_ATTR void VKAPI_CALL hook_CmdPipelineBarrier(
     rig_hooks.barriers++;
     real.CmdPipelineBarrier(commands, from, to, flags, memory_n, memory, buffer_n, buffer, image_n,
                             image);
+}
+
+static VKAPI_ATTR void VKAPI_CALL hook_CmdDispatch(VkCommandBuffer commands, uint32_t x, uint32_t y,
+                                                   uint32_t z)
+{
+    rig_hooks.dispatches++;
+    real.CmdDispatch(commands, x, y, z);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL hook_QueueSubmit(VkQueue queue, uint32_t n,
@@ -100,6 +108,7 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL hook_GetDeviceProcAddr(VkDevice 
     }
     HOOK(CmdCopyBuffer)
     HOOK(CmdPipelineBarrier)
+    HOOK(CmdDispatch)
     HOOK(QueueSubmit)
     HOOK(GetSemaphoreCounterValue)
     HOOK(WaitSemaphores)
@@ -152,6 +161,8 @@ void rig_backend(struct rig *rig, const struct rig_options *options)
         .queue_mode = options->queue_mode,
         .batches_max = options->batches_max,
         .batch_regions_max = options->regions_max,
+        .copy_path = options->copy_path,
+        .scatter_max_bytes = options->scatter_max_bytes,
         .log = rig_log,
     };
     int error;
@@ -173,6 +184,8 @@ void rig_backend(struct rig *rig, const struct rig_options *options)
         cr_skip_test("no Vulkan device");
     if (error == -ENOTSUP && options->staging == DS_VULKAN_STAGING_IMPORT)
         cr_skip_test("the device cannot import host memory");
+    if (error == -ENOTSUP && options->copy_path == DS_VULKAN_PATH_SCATTER)
+        cr_skip_test("the device or this build cannot copy by shader");
     cr_assert_eq(error, 0, "ds_vulkan_backend_create: %d", error);
     if (options->own)
         rig->util = vk_util_adopt(rig->backend);
@@ -239,6 +252,14 @@ void rig_piece(const struct rig *rig, struct rig_piece *piece, bool download, Vk
         .memory = rig->staging.memory + staging_offset - (download ? 0 : payload_offset),
         .file_offset = piece->request.offset + request_offset - (download ? 0 : payload_offset),
     };
+}
+
+void rig_piece_address(struct rig_piece *piece, uint64_t address, bool alone)
+{
+    piece->request.gpu_address = address;
+    piece->request.special = 1;
+    if (alone)
+        piece->request.gpu_buffer = 0;
 }
 
 uint64_t rig_submit(struct rig *rig, uint32_t index, struct chunk *const *chunks, uint32_t n,

@@ -19,6 +19,8 @@ struct rig_options {
     bool locks;              /* lend vk_util's queue lock */
     uint32_t batches_max;
     uint32_t regions_max;
+    enum ds_vulkan_copy_path copy_path;
+    uint32_t scatter_max_bytes;
 };
 
 /* What the hooks saw, and what they shall answer. Lent devices only. */
@@ -26,6 +28,7 @@ struct rig_hooks {
     _Atomic uint32_t copy_calls;
     _Atomic uint32_t copy_regions;
     _Atomic uint32_t barriers;
+    _Atomic uint32_t dispatches;
     _Atomic uint32_t submits;
     _Atomic uint32_t submit_infos;    /* of the last vkQueueSubmit */
     _Atomic uint32_t ticket_signals;  /* semaphores in the last of them */
@@ -74,6 +77,9 @@ struct rig_piece {
 void rig_piece(const struct rig *rig, struct rig_piece *piece, bool download, VkBuffer buffer,
                uint64_t gpu_offset, uint64_t staging_offset, uint32_t bytes,
                uint32_t payload_offset);
+
+/* rig_piece_address adds the buffer's address to a piece. With `alone` it is all that is left. */
+void rig_piece_address(struct rig_piece *piece, uint64_t address, bool alone);
 
 /* rig_submit records and submits with the next ticket, which it returns. */
 uint64_t rig_submit(struct rig *rig, uint32_t index, struct chunk *const *chunks, uint32_t n,

@@ -266,6 +266,25 @@ static void load_device(struct vk_util *util)
 #undef LOAD
 }
 
+/* The features that copies by shader need: all of them, or none. */
+static bool addresses_present(struct vk_util *util)
+{
+    VkPhysicalDevice8BitStorageFeatures bytes = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_8BIT_STORAGE_FEATURES,
+    };
+    VkPhysicalDeviceBufferDeviceAddressFeatures address = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
+        .pNext = &bytes,
+    };
+    VkPhysicalDeviceFeatures2 features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+        .pNext = &address,
+    };
+
+    INSTANCE(util, vkGetPhysicalDeviceFeatures2)(util->physical, &features);
+    return address.bufferDeviceAddress && bytes.storageBuffer8BitAccess;
+}
+
 static void make_device(struct vk_util *util)
 {
     static const float priorities[2] = {1.0f, 1.0f};
@@ -274,6 +293,15 @@ static void make_device(struct vk_util *util)
     VkPhysicalDeviceFeatures features = choose_features(util, app.queueFlags);
     bool one_family = util->queue_family == util->app_queue_family;
     bool second = one_family && app.queueCount >= 2;
+    VkPhysicalDevice8BitStorageFeatures bytes = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_8BIT_STORAGE_FEATURES,
+        .storageBuffer8BitAccess = VK_TRUE,
+    };
+    VkPhysicalDeviceBufferDeviceAddressFeatures address = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
+        .pNext = &bytes,
+        .bufferDeviceAddress = VK_TRUE,
+    };
     VkPhysicalDeviceTimelineSemaphoreFeatures timeline = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES,
         .timelineSemaphore = VK_TRUE,
@@ -301,6 +329,8 @@ static void make_device(struct vk_util *util)
         .pEnabledFeatures = &features,
     };
 
+    util->has_addresses = addresses_present(util);
+    timeline.pNext = util->has_addresses ? &address : NULL;
     util->has_external_memory_host = extension_present(util, extensions[0]);
     info.enabledExtensionCount = util->has_external_memory_host ? 1 : 0;
     CHECK(INSTANCE(util, vkCreateDevice)(util->physical, &info, NULL, &util->device));
@@ -355,6 +385,7 @@ struct vk_util *vk_util_adopt(struct ds_vulkan_backend *backend)
     util->app_queue = info.app_queue;
     util->app_queue_family = info.app_queue_family;
     util->has_external_memory_host = info.can_import_host;
+    util->has_addresses = info.can_scatter;
     util->get_instance_proc_addr = info.get_instance_proc_addr;
     describe(util);
     load_device(util);
@@ -386,6 +417,8 @@ void vk_util_lend(struct vk_util *util, struct ds_vulkan_backend_config *config)
     config->get_instance_proc_addr = util->get_instance_proc_addr;
     config->get_device_proc_addr = util->get_device_proc_addr;
     config->has_external_memory_host = util->has_external_memory_host;
+    config->has_buffer_device_address = util->has_addresses;
+    config->has_8bit_storage = util->has_addresses;
 }
 
 void vk_util_lock(void *util)

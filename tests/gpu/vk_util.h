@@ -27,6 +27,7 @@
     X(DeviceWaitIdle)                                                                              \
     X(EndCommandBuffer)                                                                            \
     X(FreeMemory)                                                                                  \
+    X(GetBufferDeviceAddress)                                                                      \
     X(GetBufferMemoryRequirements)                                                                 \
     X(GetDeviceQueue)                                                                              \
     X(GetSemaphoreCounterValue)                                                                    \
@@ -46,6 +47,7 @@ struct vk_util {
     VkQueue app_queue;           /* with COMPUTE; == queue where there is only one */
     uint32_t app_queue_family;
     bool has_external_memory_host;
+    bool has_addresses;          /* bufferDeviceAddress and storageBuffer8BitAccess are enabled */
     bool binds_sparse_2d, binds_sparse_3d; /* residency is enabled, and app_queue can bind */
     PFN_vkGetInstanceProcAddr get_instance_proc_addr;
     PFN_vkGetDeviceProcAddr get_device_proc_addr;
@@ -93,6 +95,7 @@ struct vk_util_buffer {
     VkBuffer buffer;
     VkDeviceMemory memory;
     uint64_t bytes;
+    uint64_t address;    /* VkDeviceAddress, where the device has_addresses */
     uint8_t *mapped;     /* host-visible ones */
 };
 

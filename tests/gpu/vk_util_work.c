@@ -26,10 +26,12 @@ void vk_util_buffer(struct vk_util *util, uint64_t bytes, VkBufferUsageFlags usa
 {
     uint32_t families[2] = {util->queue_family, util->app_queue_family};
     bool shared = families[0] != families[1];
+    VkBufferUsageFlags all = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT |
+                             (util->has_addresses ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0);
     VkBufferCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
         .size = bytes,
-        .usage = usage | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+        .usage = usage | all,
         .sharingMode = shared ? VK_SHARING_MODE_CONCURRENT : VK_SHARING_MODE_EXCLUSIVE,
         .queueFamilyIndexCount = shared ? 2 : 0,
         .pQueueFamilyIndices = families,
@@ -45,7 +47,7 @@ void vk_util_buffer(struct vk_util *util, uint64_t bytes, VkBufferUsageFlags usa
     *buffer = (struct vk_util_buffer){.bytes = bytes};
     CHECK(util->CreateBuffer(util->device, &info, NULL, &buffer->buffer));
     util->GetBufferMemoryRequirements(util->device, buffer->buffer, &needs);
-    if ((usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0)
+    if ((info.usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0)
         allocate.pNext = &address;
     allocate.allocationSize = needs.size;
     allocate.memoryTypeIndex =
@@ -55,6 +57,12 @@ void vk_util_buffer(struct vk_util *util, uint64_t bytes, VkBufferUsageFlags usa
                                  : VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT);
     CHECK(util->AllocateMemory(util->device, &allocate, NULL, &buffer->memory));
     CHECK(util->BindBufferMemory(util->device, buffer->buffer, buffer->memory, 0));
+    if (util->has_addresses)
+        buffer->address = util->GetBufferDeviceAddress(
+            util->device, &(VkBufferDeviceAddressInfo){
+                              .sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
+                              .buffer = buffer->buffer,
+                          });
     if (host_visible)
         CHECK(util->MapMemory(util->device, buffer->memory, 0, VK_WHOLE_SIZE, 0, &mapped));
     buffer->mapped = mapped;
