@@ -10,9 +10,9 @@
 
 #define BACKGROUND_SIZE  (64u << 10)
 #define BACKGROUND_DEPTH 64
-#define RAMP_BYTES       (2ull * BACKGROUND_SIZE * BACKGROUND_DEPTH) /* the disk's queue is full */
 
 struct background {
+    uint64_t ramp_bytes; /* from then on the disk's queue is full */
     struct sequence sequence;
     struct target target;
     struct drive drive;
@@ -23,19 +23,27 @@ struct background {
     _Atomic bool ended; /* by itself: a request has failed, or a signal came */
 };
 
-int background_open(struct session *session, uint64_t seed, struct background **background)
+struct workload background_workload(uint64_t seed)
 {
-    struct workload workload = {.size = BACKGROUND_SIZE, .depth = BACKGROUND_DEPTH,
-                                .seed = seed + 1};
+    return (struct workload){.size = BACKGROUND_SIZE,
+                             .depth = BACKGROUND_DEPTH,
+                             .priority = DS_PRIORITY_LOW,
+                             .seed = seed + 1};
+}
+
+int background_open(struct session *session, const struct workload *workload,
+                    struct background **background)
+{
     struct background *b = calloc(1, sizeof(*b));
     int error;
 
     if (b == NULL)
         return -ENOMEM;
-    error = sequence_open(&b->sequence, &session->inputs, &workload, false);
+    b->ramp_bytes = 2 * workload->size * workload->depth;
+    error = sequence_open(&b->sequence, &session->inputs, workload, false);
     if (error == 0) {
         error = target_open(&b->target, session->dest, &session->gpu,
-                            (uint64_t)BACKGROUND_SIZE * BACKGROUND_DEPTH);
+                            workload->size * workload->depth);
         if (error != 0)
             complain("no memory for the background's destination: %s", strerror(-error));
     }
@@ -43,8 +51,8 @@ int background_open(struct session *session, uint64_t seed, struct background **
         b->drive = (struct drive){.session = session,
                                   .target = &b->target,
                                   .sequence = &b->sequence,
-                                  .depth = BACKGROUND_DEPTH,
-                                  .priority = DS_PRIORITY_LOW,
+                                  .depth = workload->depth,
+                                  .priority = workload->priority,
                                   .latency_ns = &b->latency_ns,
                                   .stop = &b->stop,
                                   .issue_max = UINT64_MAX};
@@ -92,7 +100,8 @@ int background_start(struct background *background)
     if (error != 0)
         complain("no thread for the background: %s", strerror(-error));
     while (error == 0 && !atomic_load(&background->ended) &&
-           atomic_load_explicit(&background->drive.bytes, memory_order_relaxed) < RAMP_BYTES)
+           atomic_load_explicit(&background->drive.bytes, memory_order_relaxed) <
+               background->ramp_bytes)
         nanosleep(&look, NULL);
     return error;
 }

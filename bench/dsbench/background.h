@@ -1,5 +1,4 @@
-/* A load beside the one that is measured: random reads of 64 KiB at low priority, as many as the
- * disk takes. */
+/* A load beside what is measured: reads without end, as many as the disk takes. */
 #ifndef DSBENCH_BACKGROUND_H
 #define DSBENCH_BACKGROUND_H
 
@@ -7,8 +6,13 @@
 
 struct background;
 
-/* background_open makes it ready. 0, or -errno after a complaint. */
-int background_open(struct session *session, uint64_t seed, struct background **background);
+/* background_workload: random reads of 64 KiB at low priority. */
+struct workload background_workload(uint64_t seed);
+
+/* background_open makes it ready: of the workload it takes size, depth, pattern and priority. 0, or
+ * -errno after a complaint. */
+int background_open(struct session *session, const struct workload *workload,
+                    struct background **background);
 void background_close(struct background **background);
 
 /* background_start lets it run until background_stop, which waits for its last request and fills

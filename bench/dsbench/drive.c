@@ -33,6 +33,13 @@ void drive_request_fill(struct drive *d, struct ds_request *request, uint64_t sl
     request->offset = block.offset;
     request->size = block.bytes;
     request->user_data = slot;
+    if (d->packed != NULL) {
+        request->file = d->packed->file;
+        request->offset = d->packed->offsets[block.index];
+        request->size = d->packed->bytes[block.index];
+        request->codec = d->packed->codec;
+        request->uncompressed_size = block.bytes;
+    }
     if (d->target->dest == DEST_GPU)
         request->gpu_offset = at;
     else

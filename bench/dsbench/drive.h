@@ -4,6 +4,7 @@
 #define DSBENCH_DRIVE_H
 
 #include "measure.h"
+#include "packed.h"
 
 #include <semaphore.h>
 
@@ -17,6 +18,7 @@ struct drive {
     struct ds_queue *queue;
     struct target *target;
     struct sequence *sequence;
+    const struct packed *packed; /* where the blocks lie compressed; NULL = read them as they are */
     uint32_t depth;
     uint32_t priority;        /* enum ds_priority of the queue */
     bool by_block;            /* a block goes to its own place in the target, not to its slot's */

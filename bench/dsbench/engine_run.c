@@ -20,6 +20,7 @@ struct engine_run {
     struct drive drive;
     struct open_loop *open_loop;   /* NULL = drive_pass */
     struct timeline *timeline;     /* NULL = none */
+    struct packed packed;          /* with workload.codec */
     struct background *background; /* NULL = none */
     uint32_t *order;   /* verified: of the blocks of one window */
     uint64_t window_n; /* blocks of the target */
@@ -77,12 +78,15 @@ int engine_run_open(struct session *session, const struct workload *workload,
     r->workload = *workload;
     r->random = workload->seed;
     error = sequence_open(&r->sequence, &session->inputs, workload, workload->verify);
+    if (error == 0 && workload->codec != 0)
+        error = packed_open(session, &r->sequence, workload->codec, workload->level, &r->packed);
     if (error == 0)
         error = run_target_open(r);
     if (error == 0) {
         r->drive = (struct drive){.session = session,
                                   .target = &r->target,
                                   .sequence = &r->sequence,
+                                  .packed = workload->codec != 0 ? &r->packed : NULL,
                                   .depth = workload->depth,
                                   .priority = workload->priority,
                                   .by_block = workload->verify};
@@ -93,8 +97,11 @@ int engine_run_open(struct session *session, const struct workload *workload,
     }
     if (error == 0 && workload->timeline_ms > 0)
         error = timeline_open(session, workload->timeline_ms, &r->timeline);
-    if (error == 0 && workload->background)
-        error = background_open(session, workload->seed, &r->background);
+    if (error == 0 && workload->background) {
+        struct workload beside = background_workload(workload->seed);
+
+        error = background_open(session, &beside, &r->background);
+    }
     if (error != 0)
         engine_run_close(&r);
     else
@@ -112,6 +119,7 @@ void engine_run_close(struct engine_run **run)
     timeline_close(&r->timeline);
     open_loop_close(&r->open_loop);
     drive_close(&r->drive);
+    packed_close(&r->packed);
     target_close(&r->target);
     sequence_close(&r->sequence);
     free(r->order);
@@ -251,6 +259,9 @@ int engine_run_once(struct engine_run *run, const char *progress, struct engine_
         error = background_start(run->background);
     if (error != 0)
         return error;
+    if (run->packed.packed_bytes > 0)
+        result->packed_ratio =
+            (double)run->packed.content_bytes / (double)run->packed.packed_bytes;
     error = watched_run(run, progress, result);
     if (run->background != NULL)
         background_stop(run->background, &result->background);

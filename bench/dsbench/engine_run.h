@@ -21,6 +21,7 @@ struct engine_result {
     struct ds_histogram latency_ns;
     struct verdict verdict;
     bool verified;
+    double packed_ratio; /* content over packed bytes; 0 without a codec */
     struct measure background;
     struct open_result open; /* with workload.rate_per_s */
     struct stage_share stages[DS_STAGE_COUNT];

@@ -1,6 +1,7 @@
 #include "files.h"
 
 #include "base.h"
+#include "codec_data.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,9 @@
 #define BLOCK_BYTES      ((uint64_t)4 << 20)
 #define BLOCK_ALIGN      4096 /* enough for any O_DIRECT */
 #define MAKE_BYTES       ((uint64_t)512 << 20)
+#define MAKE_PACKED_BYTES ((uint64_t)64 << 20) /* packing takes its time */
 #define MAKE_LEAST_BYTES ((uint64_t)1 << 20)
+#define PLACE_WORDS      512 /* in assets one word of so many tells its place: 4 KiB */
 #define INPUTS_MAX       1024 /* open files of one engine */
 
 void file_complain(const char *path, int error)
@@ -113,6 +116,18 @@ static int write_all(int fd, const char *bytes, uint64_t n)
     return 0;
 }
 
+/* Data such as games have, of three kinds in turn, which packs well; with words that tell their
+ * place so that data from another place shows. */
+static void assets_fill(uint64_t *words, uint64_t n, uint32_t file, uint64_t first)
+{
+    uint64_t base = ((uint64_t)file + 1) << 48;
+
+    codec_data_fill((enum data_kind)((first * 8 / BLOCK_BYTES + file) % DATA_KIND_COUNT),
+                    (uint8_t *)words, n * 8);
+    for (uint64_t i = 0; i < n; i += PLACE_WORDS)
+        words[i] = mix64(base + first + i);
+}
+
 /* Each word tells its file and its place, so that data from any other place shows. */
 static void words_fill(uint64_t *words, uint64_t n, uint32_t file, uint64_t first)
 {
@@ -122,7 +137,7 @@ static void words_fill(uint64_t *words, uint64_t n, uint32_t file, uint64_t firs
         words[i] = mix64(base + first + i);
 }
 
-static int content_write(int fd, uint32_t file, uint64_t bytes)
+static int content_write(int fd, bool assets, uint32_t file, uint64_t bytes)
 {
     uint64_t *block = malloc(BLOCK_BYTES);
     uint64_t done = 0;
@@ -131,7 +146,10 @@ static int content_write(int fd, uint32_t file, uint64_t bytes)
     while (error == 0 && done < bytes) {
         uint64_t n = min_u64(BLOCK_BYTES, bytes - done);
 
-        words_fill(block, (n + 7) / 8, file, done / 8);
+        if (assets)
+            assets_fill(block, (n + 7) / 8, file, done / 8);
+        else
+            words_fill(block, (n + 7) / 8, file, done / 8);
         error = write_all(fd, (const char *)block, n);
         done += n;
         if (interrupted)
@@ -144,7 +162,8 @@ static int content_write(int fd, uint32_t file, uint64_t bytes)
     return error;
 }
 
-static int input_make(const char *dir, uint32_t index, uint64_t bytes, struct input *input)
+static int input_make(const char *dir, bool assets, uint32_t index, uint64_t bytes,
+                      struct input *input)
 {
     size_t length = strlen(dir) + 32;
     int fd, error;
@@ -155,7 +174,7 @@ static int input_make(const char *dir, uint32_t index, uint64_t bytes, struct in
     snprintf(input->path, length, "%s/data-%u.bin", dir, index);
     input->bytes = bytes;
     fd = open(input->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    error = fd < 0 ? -errno : content_write(fd, index, bytes);
+    error = fd < 0 ? -errno : content_write(fd, assets, index, bytes);
     if (fd >= 0)
         close(fd);
     if (error != 0 && error != -EINTR)
@@ -169,7 +188,9 @@ static int make_bytes_choose(const struct options *options, const char *dir, uin
     struct statvfs room;
     uint64_t room_bytes;
 
-    *bytes = options->make_bytes != 0 ? options->make_bytes : MAKE_BYTES;
+    *bytes = options->codec != 0 ? MAKE_PACKED_BYTES : MAKE_BYTES;
+    if (options->make_bytes != 0)
+        *bytes = options->make_bytes;
     if (statvfs(dir, &room) != 0) {
         int error = -errno;
 
@@ -227,7 +248,7 @@ static int inputs_make(const struct options *options, uint32_t make_n, struct in
         if (i == make_n - 1)
             share_bytes = bytes - inputs->bytes;
         inputs->n++; /* before it is whole: what was begun is removed too */
-        error = input_make(inputs->dir, i, share_bytes, &inputs->list[i]);
+        error = input_make(inputs->dir, options->codec != 0, i, share_bytes, &inputs->list[i]);
         inputs->bytes += share_bytes;
     }
     return error;

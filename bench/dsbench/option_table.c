@@ -50,6 +50,11 @@ static const struct word codec_words[] = {{"gdeflate", CODER_GDEFLATE},
                                           {"lz4", CODER_LZ4},
                                           {"libdeflate", CODER_DEFLATE},
                                           {NULL, 0}};
+static const struct word stream_codec_words[] = {{"none", 0},
+                                                 {"gdeflate", DS_CODEC_GDEFLATE},
+                                                 {"zstd", DS_CODEC_ZSTD},
+                                                 {"lz4", DS_CODEC_LZ4},
+                                                 {NULL, 0}};
 static const struct word path_words[] = {{"auto", DS_CODEC_PATH_AUTO},
                                          {"scalar", DS_CODEC_PATH_SCALAR},
                                          {"avx2", DS_CODEC_PATH_AVX2},
@@ -144,8 +149,12 @@ const struct option_row option_rows[] = {
      "that this CPU runs)"},
     {"threads", OPTION_NUMBERS, CODEC, AT(threads), 1, DS_CODEC_THREADS_MAX, NULL, "LIST",
      "that share the work (default 1)"},
-    {"level", OPTION_COUNT, CODEC, AT(level), 1, 22, NULL, "N",
-     "of compression, cut to what a codec has (default 9)"},
+    {"codec", OPTION_WORD, DEMO | RUN | SWEEP, AT(codec), 0, 0, stream_codec_words, "C",
+     "none, gdeflate, zstd or lz4: each block is packed for\n"
+     "itself beforehand, and decoded on its way; rates are of\n"
+     "what comes out (default none)"},
+    {"level", OPTION_COUNT, DEMO | RUN | SWEEP | CODEC, AT(level), 1, 12, NULL, "N",
+     "of compression (default 1; codec: 9)"},
     {"chunk", OPTION_SIZE, CODEC, AT(chunk_bytes), 4096, 64 << 20, NULL, "BYTES",
      "of a piece, packed for itself (default 64K, which is what\n"
      "gdeflate's tiles have always)"},

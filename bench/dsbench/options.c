@@ -236,6 +236,10 @@ static int options_check(const struct options *o)
         complain("--verify reads each block once, --rate as many as are due: choose one");
         return -EINVAL;
     }
+    if (o->codec != 0 && o->read == DS_READ_NIL) {
+        complain("--read nil reads nothing, so there is nothing for --codec to unpack");
+        return -EINVAL;
+    }
     if (option_given(o, "arrival") && o->rate == 0) {
         complain("--arrival needs --rate");
         return -EINVAL;
@@ -321,6 +325,8 @@ static void options_default(struct options *o)
         o->seconds = o->command == COMMAND_RUN ? 3 : 1;
     if (o->background && !option_given(o, "priority"))
         o->priority = DS_PRIORITY_REALTIME;
+    if (o->level == 0)
+        o->level = o->command == COMMAND_CODEC ? 9 : 1;
     if (o->rounds == 0)
         o->rounds = 9;
     if (o->peers == 0)
@@ -437,7 +443,7 @@ int options_parse(int argc, char **argv, struct options *options)
 {
     int status;
 
-    *options = (struct options){.warm = true, .lanes = 1, .seed = 1, .level = 9};
+    *options = (struct options){.warm = true, .lanes = 1, .seed = 1};
     status = command_parse(argc, argv, options);
     if (status < 0)
         status = arguments_parse(argc - 1, argv + 1, options);

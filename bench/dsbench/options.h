@@ -69,6 +69,7 @@ struct options {
     uint64_t seed;
     const char *out; /* sweep: JSON lines; report: HTML */
     double fail_below; /* diff; 0 = never */
+    int codec;         /* enum ds_codec_format */
     /* codec */
     uint32_t kinds;  /* mask of 1 << enum data_kind */
     uint32_t codecs; /* mask of 1 << enum coder_kind */

@@ -1,5 +1,6 @@
 #include "report.h"
 
+#include "option_table.h"
 #include "series.h"
 
 #include <inttypes.h>
@@ -143,6 +144,10 @@ void report_rates(FILE *out, const struct report *report)
             (double)ds_histogram_quantile(h, 0.9) / 1000,
             (double)ds_histogram_quantile(h, 0.99) / 1000,
             (double)ds_histogram_quantile(h, 0.999) / 1000, (double)h->max / 1000);
+    if (r->packed_ratio > 0)
+        fprintf(out, "codec       %s, %.2f to 1: %.3f GB/s packed\n",
+                option_word("codec", (int)report->workload->codec), r->packed_ratio,
+                report->bytes_per_s / r->packed_ratio / 1e9);
     if (r->open.offered_per_s > 0)
         fprintf(out,
                 "offered     %.0f requests/s (%s intervals), %.0f completed, %" PRIu64

@@ -1,4 +1,5 @@
 #include "json.h"
+#include "option_table.h"
 #include "report.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@ static void config_write(struct json *json, const struct report *report)
     json_bool(json, "verify", w->verify);
     json_string(json, "priority", priority_name(w->priority));
     json_bool(json, "background", w->background);
+    json_string(json, "codec", option_word("codec", (int)w->codec));
     json_number(json, "rate", w->rate_per_s);
     json_string(json, "arrival",
                 w->rate_per_s == 0 ? "closed" : w->poisson ? "poisson" : "fixed");
@@ -89,6 +91,8 @@ static void result_write(struct json *json, const struct report *report)
     json_number(json, "bytes_per_s", report->bytes_per_s);
     json_number(json, "cpu_us_per_request", report->cpu_us_per_request);
     json_integer(json, "errors", r->measure.errors);
+    if (r->packed_ratio > 0)
+        json_number(json, "packed_ratio", r->packed_ratio);
     latency_write(json, &r->latency_ns);
     if (r->open.offered_per_s > 0)
         open_write(json, &r->open);

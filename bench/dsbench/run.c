@@ -15,6 +15,8 @@ struct workload workload_make(const struct options *options, uint64_t size, uint
         .verify = options->verify,
         .priority = options->priority,
         .background = options->background,
+        .codec = (uint32_t)options->codec,
+        .level = options->level,
         .rate_per_s = options->rate,
         .poisson = options->poisson != 0,
         .timeline_ms = options->timeline_ms,

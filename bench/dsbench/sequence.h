@@ -13,6 +13,8 @@ struct workload {
     bool sequential;
     bool verify;
     uint32_t priority;     /* enum ds_priority */
+    uint32_t codec;        /* enum ds_codec_format, 0 = none: blocks are packed, each for itself */
+    uint32_t level;        /* of the packing */
     double rate_per_s;     /* open loop; 0 = `depth` requests are always in flight */
     bool poisson;          /* open loop: intervals are exponential, not fixed */
     uint32_t timeline_ms;  /* look at the counters at this interval; 0 = do not */

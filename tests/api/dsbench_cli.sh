@@ -80,6 +80,8 @@ bad_arguments() {
     refused 2 'choose one' run --rate 5 --verify
     refused 2 'not within' run --timeline 1
     refused 2 'needs --out' sweep
+    refused 2 'nothing for --codec' run --codec lz4 --read nil
+    refused 2 'none of none, gdeflate' run --codec zip
     refused 2 'report needs' report x
     refused 2 'report needs' report -o x
     refused 2 'not a number within' diff a b --fail-below high
@@ -171,10 +173,11 @@ for r in rs:
         assert r["path"][key], key
     q = r["result"]
     assert ("open_loop" in q) == (r["config"]["rate"] > 0)
+    assert ("packed_ratio" in q) == (r["config"]["codec"] != "none")
     fields = {"seconds", "requests", "bytes", "requests_per_s", "requests_per_s_min",
               "requests_per_s_max", "rounds", "bytes_per_s", "cpu_us_per_request", "errors",
               "latency_us", "background", "verify"}
-    assert set(q) - {"open_loop"} == fields, set(q)
+    assert set(q) - {"open_loop", "packed_ratio"} == fields, set(q)
     assert q["errors"] == 0 and q["requests"] > 0 and q["seconds"] > 0
     if r["command"] != "compare":
         assert abs(q["requests_per_s"] * q["seconds"] / q["requests"] - 1) < 0.01
@@ -438,6 +441,18 @@ p["cpu_ratio"] > 0 and p["ratio_min"] <= p["ratio"] <= p["ratio_max"]) for p in 
         '"skipped" not in r["peers"][0] and "reads nothing" in r["peers"][1]["skipped"] and
 "reads nothing" in r["peers"][2]["skipped"]' \
         compare "${small[@]}" --rounds 1 --peers naive,raw,pread --read nil --dest host
+    for codec in gdeflate zstd lz4; do
+        json_holds "verified blocks of $codec" \
+            'q["verify"]["bytes"] == q["bytes"] >= 4 << 20 and q["verify"]["mismatches"] == 0 and
+r["config"]["codec"] == "'$codec'" and 1.1 < q["packed_ratio"] < 10' \
+            run --codec $codec --verify --seconds 0.1 --size 60000 --bytes 4M
+    done
+    json_holds "the demo with a codec" \
+        'q["verify"]["bytes"] == q["bytes"] >= 1 << 20 and q["verify"]["mismatches"] == 0 and
+q["packed_ratio"] > 1.1' demo --codec lz4 --bytes 1M --seconds 0.02
+    json_holds "a codec on a given file, to host memory" \
+        'q["verify"]["bytes"] == q["bytes"] >= 1000003 and q["verify"]["mismatches"] == 0' \
+        run --codec zstd --verify --seconds 0.1 --size 7777 --dest host "$work/odd"
     marks
     sweep
     codec
