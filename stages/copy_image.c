@@ -62,13 +62,14 @@ static bool same_change(const VkImageMemoryBarrier *a, const VkImageMemoryBarrie
 }
 
 /* Appends `next` to `last` if it goes on where that ends: the next mip of one layer, or the same
- * mips of the next layer. */
+ * mips of the next layer. A transfer of ownership stays alone: its other half, which the
+ * application records, must name the same range. */
 static bool barrier_merge(VkImageMemoryBarrier *last, const VkImageMemoryBarrier *next)
 {
     VkImageSubresourceRange *a = &last->subresourceRange;
     const VkImageSubresourceRange *b = &next->subresourceRange;
 
-    if (!same_change(last, next))
+    if (!same_change(last, next) || next->srcQueueFamilyIndex != VK_QUEUE_FAMILY_IGNORED)
         return false;
     if (a->layerCount == b->layerCount && a->baseArrayLayer == b->baseArrayLayer &&
         a->baseMipLevel + a->levelCount == b->baseMipLevel) {

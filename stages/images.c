@@ -43,6 +43,7 @@ static struct image_family engine_family(const struct ds_engine *engine)
 
         family.index = device->queue_family;
         family.transfer_only = (device->queue_flags & work) == 0;
+        family.color_only = (device->queue_flags & VK_QUEUE_GRAPHICS_BIT) == 0;
         family.granularity = device->transfer_granularity;
     }
     return family;

@@ -36,6 +36,19 @@ static int shape_bytes_check(const struct ds_image_shape *shape, uint32_t subres
     return bytes > REQUEST_BYTES_MAX ? -EOVERFLOW : 0;
 }
 
+/* VUID-vkCmdCopyBufferToImage-commandBuffer-07739 */
+static int aspect_check(const struct ds_image_format *format, const struct host *host,
+                        const struct image_family *family)
+{
+    if (format->aspect == VK_IMAGE_ASPECT_COLOR_BIT || !family->color_only)
+        return 0;
+    host_log(host, DS_LOG_ERROR,
+             "image: queue family %u cannot copy to depth or stencil; give the back end a queue of "
+             "a family with GRAPHICS",
+             family->index);
+    return -ENOTSUP;
+}
+
 int image_open(struct ds_image *image, const struct host *host,
                const struct ds_image_config *config, const struct image_family *family)
 {
@@ -45,6 +58,8 @@ int image_open(struct ds_image *image, const struct host *host,
         rc = layout_shape_init(&image->shape, &config->shape);
     if (rc == 0)
         rc = shape_bytes_check(&config->shape, image_subresources_n(image));
+    if (rc == 0)
+        rc = aspect_check(&image->shape.format, host, family);
     if (rc != 0)
         return rc;
     image->handle = config->image;

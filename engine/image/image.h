@@ -44,6 +44,7 @@ struct image_family {
     uint32_t index;
     bool transfer_only;
     VkExtent3D granularity;
+    bool color_only; /* without GRAPHICS it does not copy to depth or stencil */
 };
 
 /* image_open fills *image; -EINVAL, -ENOTSUP, -EOVERFLOW or -ENOMEM. */

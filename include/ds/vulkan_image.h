@@ -80,7 +80,8 @@ struct ds_image;
 enum ds_image_flags {
     /* Before the engine first writes to a subresource it acquires it from acquire_family. The owner
      * releases it with the same pair of layouts: layout -> the layout for copies (below), and the
-     * release has executed before the request is submitted. */
+     * release has executed before the request is submitted. On both sides a transfer has a barrier
+     * of its own for each subresource (Vulkan wants the same range in both). */
     DS_IMAGE_ACQUIRE = 1u << 0,
     /* After a request the engine releases its subresources to release_family, which acquires them
      * with the pair: the layout for copies -> layout_after. To be written again such a subresource
@@ -109,7 +110,8 @@ struct ds_image_config {
  * *image.
  *   -EINVAL     image is NULL, an impossible shape, an unknown flag, usage without TRANSFER_DST,
  *               layout_after PREINITIALIZED, or a bad struct_size
- *   -ENOTSUP    the format, as ds_image_format_get
+ *   -ENOTSUP    the format, as ds_image_format_get; depth or stencil, and the queue family of the
+ *               back end lacks GRAPHICS (logged): Vulkan lets no other copy there
  *   -EOVERFLOW  its bytes do not fit 43 bits
  *   -ENODEV     the engine has no Vulkan back end
  *   -ENOMEM     no memory

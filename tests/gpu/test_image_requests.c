@@ -267,7 +267,7 @@ Test(image_requests, from_memory)
 static void cancelled_midway(enum ds_topology topology)
 {
     static const struct ds_image_shape shape = {
-        VK_FORMAT_R8_UNORM, VK_IMAGE_TYPE_2D, {301, 128, 1}, 1, 1};
+        VK_FORMAT_R8_UNORM, VK_IMAGE_TYPE_2D, {1000, 512, 1}, 1, 1};
     struct image_rig rig;
     struct rig_image image;
     struct model m;
@@ -276,16 +276,16 @@ static void cancelled_midway(enum ds_topology topology)
     cr_assert(rig_image_open(&rig, &shape, &upload, &image));
     model_open(&m, &shape);
     for (uint32_t round = 0; round < 12; round++) {
-        struct ds_result results[64];
+        struct ds_result results[16];
         uint32_t cancelled = 0;
 
-        for (int32_t i = 0; i < 64; i++) {
-            struct ds_image_region band = {.offset = {0, 2 * i, 0}, .extent = {301, 2, 1}};
+        for (int32_t i = 0; i < 16; i++) {
+            struct ds_image_region band = {.offset = {0, 32 * i, 0}, .extent = {1000, 32, 1}};
 
             cr_assert_eq(ds_queue_enqueue(
                              rig.queue,
                              ds_request(.file = rig.file, .offset = round * 777u + 5003u * i,
-                                        .size = 602, .user_data = (uint64_t)i,
+                                        .size = 32000, .user_data = (uint64_t)i,
                                         .cancel_tag = (uint64_t)i % 3,
                                         .image_target = ds_image_target(.kind = DS_IMAGE_REGION,
                                                                         .image = image.image,
@@ -295,17 +295,17 @@ static void cancelled_midway(enum ds_topology topology)
         for (uint32_t i = 0; i < round; i++)
             ds_engine_step(rig.engine); /* -EINVAL but for MANUAL */
         ds_queue_cancel(rig.queue, UINT64_MAX, round % 3);
-        for (uint32_t got = 0; got < 64; got++)
+        for (uint32_t got = 0; got < 16; got++)
             cr_assert_eq(ds_queue_wait(rig.queue, &results[got], 1, RIG_WAIT_NS), 1);
-        for (uint32_t i = 0; i < 64; i++) {
+        for (uint32_t i = 0; i < 16; i++) {
             bool hit = results[i].user_data % 3 == round % 3;
 
             cr_assert(results[i].status == DS_STATUS_OK ||
                       (hit && results[i].status == DS_STATUS_CANCELLED));
             cancelled += results[i].status == DS_STATUS_CANCELLED;
         }
-        cr_assert(round > 0 || topology != DS_TOPOLOGY_MANUAL || cancelled == 22,
-                  "nothing had begun, and %u of 22 were cancelled", cancelled);
+        cr_assert(round > 0 || topology != DS_TOPOLOGY_MANUAL || cancelled == 6,
+                  "nothing had begun, and %u of 6 were cancelled", cancelled);
     }
     model_fill(&rig, &image, &m, 9);
     model_check(&m, &rig, &image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL);

@@ -4,6 +4,7 @@
 #include "gpu/vk_util_private.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -140,6 +141,29 @@ static void rig_image_memory(struct image_rig *rig, struct rig_image *image)
     CHECK(rig->BindImageMemory(vk->device, image->handle, image->memory, 0));
 }
 
+static void rig_image_free(struct image_rig *rig, const struct rig_image *image)
+{
+    rig->DestroyImage(rig->vk->device, image->handle, NULL);
+    rig->vk->FreeMemory(rig->vk->device, image->memory, NULL);
+}
+
+/* Depth or stencil, for a family that does not draw. */
+static bool rig_must_refuse(struct image_rig *rig, VkFormat format)
+{
+    PFN_vkGetPhysicalDeviceQueueFamilyProperties get =
+        (PFN_vkGetPhysicalDeviceQueueFamilyProperties)rig->vk->get_instance_proc_addr(
+            rig->vk->instance, "vkGetPhysicalDeviceQueueFamilyProperties");
+    VkQueueFamilyProperties families[32];
+    struct ds_image_format f;
+    uint32_t n = 32;
+
+    get(rig->vk->physical, &n, families);
+    if (image_rig_pretend != NULL)
+        families[rig->vk->queue_family] = *image_rig_pretend;
+    return ds_image_format_get(format, &f) == 0 && f.aspect != VK_IMAGE_ASPECT_COLOR_BIT &&
+           (families[rig->vk->queue_family].queueFlags & VK_QUEUE_GRAPHICS_BIT) == 0;
+}
+
 bool rig_image_open(struct image_rig *rig, const struct ds_image_shape *shape,
                     const struct ds_image_config *config, struct rig_image *image)
 {
@@ -164,6 +188,7 @@ bool rig_image_open(struct image_rig *rig, const struct ds_image_shape *shape,
         .initialLayout = VK_IMAGE_LAYOUT_UNDEFINED,
     };
     struct ds_image_config own = *config;
+    int rc;
 
     memset(image, 0, sizeof(*image));
     if (!rig_supports(rig, &info))
@@ -175,15 +200,19 @@ bool rig_image_open(struct image_rig *rig, const struct ds_image_shape *shape,
     own.image = image->handle;
     own.shape = *shape;
     own.usage = info.usage;
-    cr_assert_eq(ds_vulkan_image_create(rig->engine, &own, &image->image), 0);
-    return true;
+    rc = ds_vulkan_image_create(rig->engine, &own, &image->image);
+    if (rc == 0)
+        return true;
+    cr_assert_eq(rc, -ENOTSUP);
+    cr_assert(rig_must_refuse(rig, shape->format), "format %d", (int)shape->format);
+    rig_image_free(rig, image);
+    return false;
 }
 
 void rig_image_close(struct image_rig *rig, struct rig_image *image)
 {
     ds_vulkan_image_destroy(&image->image);
-    rig->DestroyImage(rig->vk->device, image->handle, NULL);
-    rig->vk->FreeMemory(rig->vk->device, image->memory, NULL);
+    rig_image_free(rig, image);
 }
 
 /* Requests and results ------------------------------------------------------------------------ */
@@ -215,17 +244,23 @@ void rig_finish(struct image_rig *rig, uint32_t n, enum ds_status status)
 
 struct change {
     struct image_rig *rig;
+    const struct ds_image_shape *shape;
     VkImageMemoryBarrier barrier;
 };
 
 static void record_change(struct vk_util *util, VkCommandBuffer commands, void *ctx)
 {
-    const struct change *change = ctx;
+    struct change *change = ctx;
+    uint32_t mips = change->shape->mips;
 
     (void)util;
-    change->rig->CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
-                                    VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, 1,
-                                    &change->barrier);
+    for (uint32_t i = 0; i < mips * change->shape->layers; i++) {
+        change->barrier.subresourceRange.baseMipLevel = i % mips;
+        change->barrier.subresourceRange.baseArrayLayer = i / mips;
+        change->rig->CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+                                        VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL,
+                                        1, &change->barrier);
+    }
 }
 
 void rig_change(struct image_rig *rig, const struct rig_image *image, VkImageLayout from,
@@ -235,6 +270,7 @@ void rig_change(struct image_rig *rig, const struct rig_image *image, VkImageLay
     struct ds_image_format format;
     struct change change = {
         .rig = rig,
+        .shape = &image->shape,
         .barrier = {
             .sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER,
             .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
@@ -244,7 +280,7 @@ void rig_change(struct image_rig *rig, const struct rig_image *image, VkImageLay
             .srcQueueFamilyIndex = transfer ? from_family : VK_QUEUE_FAMILY_IGNORED,
             .dstQueueFamilyIndex = transfer ? to_family : VK_QUEUE_FAMILY_IGNORED,
             .image = image->handle,
-            .subresourceRange = {0, 0, image->shape.mips, 0, image->shape.layers},
+            .subresourceRange = {0, 0, 1, 0, 1},
         },
     };
 

@@ -7,6 +7,8 @@
 #include "engine/request.h"
 #include "unit/support.h"
 
+#include <errno.h>
+
 #define CHUNKS 8
 #define STAGING_BYTES 65536
 
@@ -70,7 +72,7 @@ static struct scene *scene_open(VkImageLayout layout, VkImageLayout after, uint3
         .acquire_family = 2,
         .release_family = 2,
     };
-    struct image_family family = {1, false, {1, 1, 1}};
+    struct image_family family = {1, false, {1, 1, 1}, false};
 
     cr_assert_not_null(s);
     memset(s, 0, sizeof(*s));
@@ -282,6 +284,50 @@ Test(image_record, ownership_comes_and_goes)
         expect_transfer(1, 1, 2);
     }
     scene_close(s);
+}
+
+/* Each subresource by itself, so that the application knows which ranges the other half has. */
+Test(image_record, ownership_is_not_merged)
+{
+    struct scene *s =
+        scene_open(READ_ONLY, READ_ONLY, DS_IMAGE_ACQUIRE | DS_IMAGE_RELEASE, 2);
+
+    s->limits.bytes_max = 65536;
+    scene_request(s, 0, 0, 6);
+    scene_record(s, 0, 1);
+    cr_assert_eq(barriers_n, 12);
+    for (uint32_t i = 0; i < 6; i++) {
+        expect_barrier(i, READ_ONLY, DST, i % 3, 1, i / 3, 1);
+        expect_barrier(6 + i, DST, READ_ONLY, i % 3, 1, i / 3, 1);
+        expect_transfer(i, 2, 1);
+        expect_transfer(6 + i, 1, 2);
+    }
+    scene_close(s);
+}
+
+/* A family that does not draw cannot copy to depth or stencil, and says so at once. */
+Test(image_record, depth_needs_a_family_that_draws)
+{
+    static const VkFormat formats[] = {VK_FORMAT_D16_UNORM, VK_FORMAT_D32_SFLOAT,
+                                       VK_FORMAT_S8_UINT, VK_FORMAT_R8_UNORM};
+    struct ds_image_config config = {.struct_size = sizeof(config), .image = (VkImage)1};
+    struct image_family family = {1, true, {1, 1, 1}, true};
+    struct host host;
+
+    support_host(&host);
+    for (uint32_t i = 0; i < ARRAY_LENGTH(formats); i++) {
+        struct ds_image image;
+
+        memset(&image, 0, sizeof(image));
+        config.shape = (struct ds_image_shape){formats[i], VK_IMAGE_TYPE_2D, {8, 8, 1}, 1, 1};
+        family.color_only = true;
+        cr_assert_eq(image_open(&image, &host, &config, &family), i < 3 ? -ENOTSUP : 0);
+        if (i == 3)
+            image_close(&image, &host);
+        family.color_only = false;
+        cr_assert_eq(image_open(&image, &host, &config, &family), 0);
+        image_close(&image, &host);
+    }
 }
 
 /* Released and not acquired again: the next request begins with nothing. */

@@ -48,7 +48,7 @@ static void scene_close(struct scene *s)
     image_close(&s->image, &s->host);
 }
 
-static const struct image_family any_family = {0, false, {1, 1, 1}};
+static const struct image_family any_family = {0, false, {1, 1, 1}, false};
 
 /* The place of one block among all of the image. */
 static uint64_t block_place(const struct scene *s, uint32_t subresource, uint32_t x, uint32_t y,
@@ -190,7 +190,8 @@ static struct ds_image_region random_region(uint64_t *random, const struct ds_im
 
 static void random_round(uint64_t *random)
 {
-    static const struct image_family families[] = {{0, false, {1, 1, 1}}, {0, true, {1, 1, 1}}};
+    static const struct image_family families[] = {{0, false, {1, 1, 1}, false},
+                                                   {0, true, {1, 1, 1}, false}};
     struct ds_image_shape shape = random_shape(random);
     struct scene s;
     struct ds_image_target wanted = {.struct_size = sizeof(wanted), .image = &s.image};
@@ -277,7 +278,7 @@ static int init_region(struct scene *s, struct ds_image_region region, uint64_t 
 
 Test(image_split, granularity)
 {
-    struct image_family family = {0, true, {16, 8, 4}};
+    struct image_family family = {0, true, {16, 8, 4}, false};
     struct ds_image_shape deep = {VK_FORMAT_R8_UNORM, VK_IMAGE_TYPE_3D, {40, 40, 10}, 1, 1};
     struct ds_image_region box = {.extent = {40, 40, 10}};
     struct scene s;
@@ -348,7 +349,7 @@ static void keep_message(void *ctx, enum ds_log_level level, const char *message
 Test(image_split, the_log_names_the_knob)
 {
     struct ds_image_region box = {.extent = {64, 40, 1}};
-    struct image_family family = {0, true, {16, 16, 1}};
+    struct image_family family = {0, true, {16, 16, 1}, false};
     char message[256] = "";
     struct scene s;
 
