@@ -71,8 +71,10 @@ struct block_code {
 };
 
 /* block_code_build makes the best codes for a histogram, for which it counts one end of block. Both
- * codes are complete, with two words at least, whatever the histogram. */
-void block_code_build(struct block_code *code, const struct histogram *histogram);
+ * codes are complete, with two words at least, whatever the histogram. Another variant than 0 gives
+ * codes that are about as good but spread the bits over other lanes; for up to 2^16 tokens. */
+void block_code_build(struct block_code *code, const struct histogram *histogram,
+                      uint32_t variant);
 
 /* block_code_fixed is the format's ready-made code. */
 void block_code_fixed(struct block_code *code);
@@ -84,6 +86,7 @@ struct block {
     const uint8_t *input;
     size_t bytes;
     struct histogram histogram; /* of the tokens */
+    uint32_t variant;           /* of its codes */
     uint32_t type;              /* set by block_plan */
     uint64_t bits;              /* set by block_plan */
 };

@@ -91,11 +91,29 @@ static size_t words_keep_smaller(struct encoder *encoder, size_t size, size_t ot
     return other;
 }
 
+/* Other codes of the same quality end in fewer part-filled words, or in more. */
+static size_t tile_try_variants(struct encoder *encoder, int level, uint32_t count, size_t size)
+{
+    uint32_t variants = level >= LEVEL_FIRST_OPTIMAL ? 24 : level >= LEVEL_FIRST_LAZY ? 12 : 4;
+    bool dynamic = false;
+
+    for (uint32_t i = 0; i < count; i++)
+        dynamic |= encoder->blocks[i].type == BLOCK_DYNAMIC;
+    for (uint32_t variant = 1; dynamic && variant <= variants; variant++) {
+        for (uint32_t i = 0; i < count; i++)
+            encoder->blocks[i].variant = variant;
+        size = words_keep_smaller(encoder, size,
+                                  blocks_write(&encoder->writer, encoder->blocks, count,
+                                               encoder->other_words));
+    }
+    return size;
+}
+
 /* Bits are not everything: lanes end in part-filled words, some 128 bytes a tile. Where that may
  * decide it, other ways are written out as well: stored, and for small tiles without a dynamic
  * block, whose header touches many lanes. The smallest stays in encoder->words. */
-static size_t tile_try_others(struct encoder *encoder, uint32_t count, const uint8_t *input,
-                              size_t bytes, size_t size)
+static size_t tile_try_others(struct encoder *encoder, int level, uint32_t count,
+                              const uint8_t *input, size_t bytes, size_t size)
 {
     struct lane_writer *writer = &encoder->writer;
     size_t other;
@@ -106,6 +124,7 @@ static size_t tile_try_others(struct encoder *encoder, uint32_t count, const uin
     size = words_keep_smaller(encoder, size, other);
     if (bytes > SMALL_TILE_BYTES)
         return size;
+    size = tile_try_variants(encoder, level, count, size);
     for (uint32_t i = 0; i < count; i++)
         block_plan(&encoder->blocks[i], false);
     other = blocks_write(writer, encoder->blocks, count, encoder->other_words);
@@ -130,7 +149,7 @@ size_t gdeflate_tile_encode(struct encoder *encoder, int level, const uint8_t *i
     else
         size = blocks_write(&encoder->writer, encoder->blocks, count, encoder->words);
     if (count != 0)
-        size = tile_try_others(encoder, count, input, bytes, size);
+        size = tile_try_others(encoder, level, count, input, bytes, size);
     DS_ASSERT(size <= gdeflate_tile_bound(bytes));
     for (size_t i = 0; i < size / 4; i++)
         store_le32(packed + 4 * i, encoder->words[i]);

@@ -171,7 +171,7 @@ static void block_code_expect(struct block_code *code, const struct block *block
     if (fixed)
         block_code_fixed(code);
     else
-        block_code_build(code, &block->histogram);
+        block_code_build(code, &block->histogram, 0);
 }
 
 /* Parses a block again and again; keeps the best. Two buffers: one holds the best so far. A small

@@ -204,7 +204,7 @@ static size_t packed_size(struct encoder *encoder, const struct file *raw, int l
     return total;
 }
 
-/* Within 1 %, or within four words: so much comes and goes with where lanes happen to end. */
+/* Within 1 %. */
 static void size_check(struct encoder *encoder, const char *reference_name)
 {
     const char *level_at = strstr(reference_name, ".lvl");
@@ -217,7 +217,7 @@ static void size_check(struct encoder *encoder, const char *reference_name)
     cr_assert(file_read(&raw, "", name), "%s", name);
     cr_assert(file_read(&reference, "", reference_name), "%s", reference_name);
     size = packed_size(encoder, &raw, level);
-    cr_assert_leq(size * 100, reference.size * 101 + 1600, "%s: %zu bytes, reference %zu",
+    cr_assert_leq(size * 100, reference.size * 101, "%s: %zu bytes, reference %zu",
                   reference_name, size, reference.size);
     free(raw.data);
     free(reference.data);
