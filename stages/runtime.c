@@ -190,8 +190,8 @@ static int open_stages(struct ds_engine *engine)
 /* Takes apart what engine_open has made, or as much of it as there is. */
 static void engine_close(struct ds_engine *engine)
 {
+    decode_close(&engine->decode); /* its threads signal the lanes' workers until they end */
     close_lanes(engine);
-    decode_close(&engine->decode);
     copy_close(&engine->copy);
     complete_close(&engine->complete);
     submit_close(&engine->submit);

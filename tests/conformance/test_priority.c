@@ -114,6 +114,33 @@ Test(priority, realtime_overtakes_a_backlog)
     rig_close(&rig);
 }
 
+/* It overtakes what is being cut into chunks, too: a long request holds nobody up. */
+Test(priority, realtime_overtakes_a_long_request)
+{
+    static uint8_t memory[2][RIG_FILE_BYTES];
+    struct ds_queue *realtime;
+    struct ds_request request;
+    struct ds_result result;
+    struct rig rig;
+
+    rig_open(&rig, DS_TOPOLOGY_MANUAL,
+             ds_engine_config(.arena_bytes = 4 << 20, .chunks_max = 8, .chunk_bytes = 4096,
+                              .read_backend = DS_READ_NIL, .copy_backend = DS_COPY_NIL));
+    realtime = rig_queue(&rig, ds_queue_config(.priority = DS_PRIORITY_REALTIME));
+    request = rig_read(&rig, 0, RIG_FILE_BYTES, memory[0], 1); /* 256 chunks, 8 at a time */
+    rig_enqueue(rig.queue, &request);
+    ds_queue_submit(rig.queue);
+    rig_pause(&rig);
+    request = rig_read(&rig, 0, 4096, memory[1], 2);
+    rig_enqueue(realtime, &request);
+    ds_queue_submit(realtime);
+    rig_results(realtime, &result, 1);
+    cr_assert_eq(ds_queue_poll(rig.queue, &result, 1), 0, "the long one went first");
+    rig_results(rig.queue, &result, 1);
+    ds_queue_destroy(&realtime);
+    rig_close(&rig);
+}
+
 /* Bytes that each priority gets while all of them always have work of one size. */
 static void share(uint64_t request_bytes, uint64_t *bytes)
 {
