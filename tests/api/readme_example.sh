@@ -7,7 +7,8 @@ shift 3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-awk '/^```c$/ {inside = 1; next} /^```/ {inside = 0} inside' "$readme" >"$work/example.c"
+# the first one; what follows it are fragments, which check_docs.py compiles
+awk '/^```/ && inside {exit} inside {print} /^```c$/ {inside = 1}' "$readme" >"$work/example.c"
 grep -q 'int main' "$work/example.c" || { echo "FAILED: the README has no program"; exit 1; }
 "${CC:-cc}" -std=gnu11 -Wall -Wextra -Werror -I"$include" "$work/example.c" "$library" "$@" \
     -o "$work/example"
