@@ -4,6 +4,7 @@
 #include "engine/clock.h"
 #include "engine/hist.h"
 #include "engine/queue.h"
+#include "stages/copy_batch.h"
 #include "stages/copy_host.h"
 
 #include <errno.h>
@@ -13,29 +14,7 @@
 #define COPY_TURN_MAX 512  /* chunks in one turn, at most */
 #define COPY_BUSY_BATCHES 2 /* with so many in flight, a batch that is not full waits for more */
 #define COPY_PARK_NS 500000u
-
-static void batch_free_memory(struct copy_stage *stage, struct copy_batch *batch)
-{
-    const struct host *host = stage->config.host;
-    uint32_t n = stage->regions_max;
-
-    host_free(host, batch->chunks, n * sizeof(struct chunk *));
-    host_free(host, batch->signal_chunks, n * sizeof(struct chunk *));
-    host_free(host, batch->signals, n * sizeof(struct copy_signal));
-}
-
-static int batch_alloc_memory(struct copy_stage *stage, struct copy_batch *batch)
-{
-    const struct host *host = stage->config.host;
-    uint32_t n = stage->regions_max;
-
-    batch->chunks = host_calloc(host, n, sizeof(struct chunk *));
-    batch->signal_chunks = host_calloc(host, n, sizeof(struct chunk *));
-    batch->signals = host_calloc(host, n, sizeof(struct copy_signal));
-    return batch->chunks != NULL && batch->signal_chunks != NULL && batch->signals != NULL
-               ? 0
-               : -ENOMEM;
-}
+#define COPY_BYTES_LEAST ((uint64_t)1 << 20) /* a batch below that is not worth its submission */
 
 int copy_open(struct copy_stage *stage, const struct copy_config *config, uint32_t lanes)
 {
@@ -48,12 +27,14 @@ int copy_open(struct copy_stage *stage, const struct copy_config *config, uint32
     if (config->kind == COPY_KIND_GPU) {
         stage->batches_n = config->gpu->batches_max(config->gpu_self);
         stage->regions_max = config->gpu->regions_max(config->gpu_self);
+        stage->bytes_max = config->gpu->bytes_max(config->gpu_self);
+        stage->bytes_limit = min_u64(COPY_BYTES_LEAST, stage->bytes_max);
         stage->manual = config->gpu->manual(config->gpu_self);
     }
     for (uint32_t i = 0; rc == 0 && i < lanes; i++)
         rc = ring_open(&stage->in[i], config->host, config->chunks_max);
     for (uint32_t i = 0; rc == 0 && i < stage->batches_n; i++)
-        rc = batch_alloc_memory(stage, &stage->batches[i]);
+        rc = copy_batch_open(&stage->batches[i], config->host, stage->regions_max);
     if (rc == 0 && config->kind == COPY_KIND_GPU) {
         stage->stalled_mask = round_up_power_of_two(config->chunks_max) - 1;
         stage->stalled = host_calloc(config->host, stage->stalled_mask + 1, sizeof(struct chunk *));
@@ -69,7 +50,7 @@ void copy_close(struct copy_stage *stage)
     if (stage->config.host == NULL)
         return;
     for (uint32_t i = 0; i < stage->batches_n; i++)
-        batch_free_memory(stage, &stage->batches[i]);
+        copy_batch_close(&stage->batches[i], stage->config.host, stage->regions_max);
     host_free(stage->config.host, stage->stalled,
               (stage->stalled_mask + 1) * sizeof(struct chunk *));
     for (uint32_t i = 0; i < stage->lanes_n; i++) {
@@ -109,8 +90,20 @@ static void chunk_finish(struct copy_stage *stage, struct chunk *chunk, uint64_t
 
 static bool batch_has_room(const struct copy_stage *stage)
 {
-    return stage->open != NULL ? stage->open->chunks_n < stage->regions_max
+    return stage->open != NULL ? stage->open->chunks_n < stage->regions_max &&
+                                     stage->open->bytes < stage->bytes_limit
                                : stage->opened_n - stage->freed_n < stage->batches_n;
+}
+
+/* A submission costs a GPU some time whatever its size (12 us on an H100), in which it moves
+ * nothing, so that batches shall be large; but with all that is under way in one of them the GPU
+ * has nothing to do until new requests come. So a batch takes half. */
+static void batch_limit(struct copy_stage *stage)
+{
+    stage->peak_bytes -= stage->peak_bytes / 16;
+    stage->peak_bytes = max_u64(stage->peak_bytes, stage->unfinished_bytes);
+    stage->bytes_limit = min_u64(max_u64(stage->peak_bytes / 2, COPY_BYTES_LEAST),
+                                 stage->bytes_max);
 }
 
 /* The open batch, opened if need be. */
@@ -125,6 +118,7 @@ static struct copy_batch *batch_open(struct copy_stage *stage, uint64_t now_ns)
     DS_ASSERT(atomic_load_explicit(&batch->state, memory_order_relaxed) == COPY_BATCH_FREE);
     atomic_store_explicit(&batch->state, COPY_BATCH_OPEN, memory_order_relaxed);
     batch->chunks_n = 0;
+    batch->bytes = 0;
     batch->signals_n = 0;
     batch->signal_chunks_n = 0;
     batch->vk_result = 0;
@@ -136,8 +130,11 @@ static struct copy_batch *batch_open(struct copy_stage *stage, uint64_t now_ns)
 
 static bool batch_is_full(const struct copy_stage *stage)
 {
-    return stage->open != NULL && (stage->open->chunks_n == stage->regions_max ||
-                                   stage->open->signal_chunks_n == stage->regions_max);
+    const struct copy_batch *batch = stage->open;
+
+    return batch != NULL &&
+           (batch->chunks_n == stage->regions_max || batch->bytes >= stage->bytes_limit ||
+            batch->signal_chunks_n == stage->regions_max);
 }
 
 static bool signal_fits(const struct copy_stage *stage)
@@ -235,6 +232,7 @@ static void batch_end(struct copy_stage *stage)
     stage->open = NULL;
     stage->held = false;
     stage->flush_wanted = false;
+    batch_limit(stage);
     /* release: the batch, before it is announced; pairs with the acquire in copy_submit */
     atomic_fetch_add_explicit(&stage->ready_n, 1, memory_order_release);
 }
@@ -244,6 +242,8 @@ static void batch_add(struct copy_stage *stage, struct chunk *chunk, uint64_t no
     struct copy_batch *batch = batch_open(stage, now_ns);
 
     batch->chunks[batch->chunks_n++] = chunk;
+    batch->bytes += chunk->payload_bytes;
+    stage->unfinished_bytes += chunk->payload_bytes;
     if (chunk_ordered(chunk))
         signals_fire(stage, chunk->request->queue, now_ns);
     if (batch_is_full(stage))
@@ -311,6 +311,7 @@ static void batches_recycle(struct copy_stage *stage)
         if (batch->ticket > stage->reached)
             break;
         atomic_store_explicit(&batch->state, COPY_BATCH_FREE, memory_order_relaxed);
+        stage->unfinished_bytes -= batch->bytes;
         stage->freed_n++;
     }
 }
@@ -336,21 +337,6 @@ uint64_t copy_ready_n(const struct copy_stage *stage)
            atomic_load_explicit(&stage->submitted_n, memory_order_relaxed);
 }
 
-static enum ds_status vk_status(int vk_result)
-{
-    return vk_result == -4 /* VK_ERROR_DEVICE_LOST */           ? DS_STATUS_DEVICE_LOST
-           : vk_result == -1 || vk_result == -2 /* OUT_OF_.. */ ? DS_STATUS_NO_MEMORY
-                                                                : DS_STATUS_VULKAN_ERROR;
-}
-
-/* The VkResult where the status says so, else an errno. */
-static void chunk_fail_vk(struct chunk *chunk, int vk_result)
-{
-    enum ds_status status = vk_status(vk_result);
-
-    chunk_fail(chunk, status, status == DS_STATUS_NO_MEMORY ? -ENOMEM : vk_result);
-}
-
 /* Passes a submitted batch's chunks on to complete, which waits for the ticket. */
 static void batch_pass_on(struct copy_stage *stage, struct copy_batch *batch, uint64_t now_ns)
 {
@@ -363,7 +349,7 @@ static void batch_pass_on(struct copy_stage *stage, struct copy_batch *batch, ui
             struct chunk *chunk = groups[g][i];
 
             if (batch->vk_result != 0)
-                chunk_fail_vk(chunk, batch->vk_result);
+                copy_chunk_fail(chunk, batch->vk_result);
             chunk_account(&stage->submitter_stats, &tally, chunk, now_ns);
             chunk->ticket = batch->vk_result == 0 ? batch->ticket : 0;
             chunk_advance(chunk, CHUNK_IN_COPY, CHUNK_DONE_COPY);

@@ -37,6 +37,7 @@ struct copy_gpu_ops {
     void (*staging_close)(void *self, struct staging *staging);
     uint32_t (*batches_max)(void *self); /* 1..COPY_BATCHES_MAX */
     uint32_t (*regions_max)(void *self); /* chunks in one batch */
+    uint64_t (*bytes_max)(void *self);   /* a batch is full once it has so many */
     /* Record the copies of chunks[0..n) (CHUNK_READ: memory's payload -> GPU buffer;
      * CHUNK_DOWNLOAD: GPU buffer -> payload) into batch `index`, whose last use is over. n may be
      * 0. Returns a VkResult. */
@@ -70,6 +71,7 @@ struct copy_batch {
     struct copy_signal *signals; /* to signal when it ends; one for each semaphore */
     struct chunk **signal_chunks; /* the entries that these came from */
     uint32_t chunks_n, signals_n, signal_chunks_n;
+    uint64_t bytes;              /* payload of its chunks */
     uint64_t opened_ns;
     uint64_t ticket;             /* 0: it was never submitted, nothing to wait for */
     int vk_result;               /* of recording or submitting it */
@@ -97,6 +99,10 @@ struct copy_stage {
 
     struct copy_batch batches[COPY_BATCHES_MAX];
     uint32_t batches_n, regions_max;
+    uint64_t bytes_max;
+    uint64_t bytes_limit;        /* of the open batch: see batch_limit */
+    uint64_t unfinished_bytes;   /* in batches that are not free */
+    uint64_t peak_bytes;         /* the most of these, of late */
     uint64_t opened_n;           /* batches ever opened: the next is opened_n % batches_n */
     uint64_t freed_n;            /* batches ever freed */
     _Atomic uint64_t ready_n;    /* batches ever made READY; by the copy stage */

@@ -12,6 +12,7 @@
 
 #include "engine/vulkan/backend.h"
 #include "engine/vulkan/timeline.h"
+#include "stages/copy_measure.h"
 #include "stages/copy_record.h"
 
 #include <errno.h>
@@ -204,7 +205,7 @@ static int vulkan_staging_make(void *self, uint64_t bytes, struct staging *stagi
 {
     struct copy_vulkan *copy = self;
 
-    const struct ds_vulkan_backend *backend = copy->backend;
+    struct ds_vulkan_backend *backend = copy->backend;
     int error;
 
     DS_ASSERT(copy->staging.buffer == VK_NULL_HANDLE);
@@ -217,6 +218,8 @@ static int vulkan_staging_make(void *self, uint64_t bytes, struct staging *stagi
                                 vulkan_scatter_pieces_max(backend->batch_regions_max, bytes));
     if (error != 0)
         vulkan_staging_close(&copy->staging, &backend->device, staging);
+    else if (!atomic_load_explicit(&backend->scatter_measured, memory_order_relaxed))
+        copy_measure(backend, copy->host, &copy->recorder);
     return error;
 }
 
@@ -243,6 +246,13 @@ static uint32_t vulkan_regions_max(void *self)
     return copy->backend->batch_regions_max;
 }
 
+static uint64_t vulkan_bytes_max(void *self)
+{
+    const struct copy_vulkan *copy = self;
+
+    return copy->backend->batch_bytes_max;
+}
+
 static bool vulkan_addresses(void *self)
 {
     const struct copy_vulkan *copy = self;
@@ -263,6 +273,7 @@ const struct copy_gpu_ops copy_vulkan_ops = {
     .staging_close = vulkan_staging_free,
     .batches_max = vulkan_batches_max,
     .regions_max = vulkan_regions_max,
+    .bytes_max = vulkan_bytes_max,
     .record = vulkan_record,
     .submit = vulkan_submit,
     .semaphore_value = vulkan_semaphore_value,

@@ -9,6 +9,7 @@
 #define BATCHES_MAX 16
 #define REGIONS_DEFAULT 1024
 #define REGIONS_MAX 65536
+#define BYTES_DEFAULT ((uint64_t)16 << 20)
 
 /* Counts the objects that must be given together. */
 static uint32_t count_borrowed(const struct ds_vulkan_backend_config *config)
@@ -147,6 +148,8 @@ static void fill_backend(struct ds_vulkan_backend *backend,
     backend->batches_max = config->batches_max != 0 ? config->batches_max : BATCHES_DEFAULT;
     backend->batch_regions_max =
         config->batch_regions_max != 0 ? config->batch_regions_max : REGIONS_DEFAULT;
+    backend->batch_bytes_max =
+        config->batch_bytes_max != 0 ? config->batch_bytes_max : BYTES_DEFAULT;
     if (backend->queue_mode == DS_VULKAN_QUEUE_LOCKED) {
         backend->lock_queue = config->lock_queue;
         backend->unlock_queue = config->unlock_queue;

@@ -14,6 +14,7 @@ struct ds_vulkan_backend {
     enum ds_vulkan_staging staging;
     uint32_t batches_max;
     uint32_t batch_regions_max;
+    uint64_t batch_bytes_max;
     enum ds_vulkan_copy_path copy_path;
     bool can_scatter;                /* never with PATH_COPY */
     _Atomic bool scatter_measured;   /* scatter_max_bytes needs no measurement (any more) */

@@ -91,6 +91,9 @@ struct ds_vulkan_backend_config {
      * were, and where queue_family has COMPUTE. */
     bool has_buffer_device_address; /* bufferDeviceAddress */
     bool has_8bit_storage;          /* storageBuffer8BitAccess */
+    /* A submission is closed once it moves half of the bytes that are under way, so that the next
+     * one is made while it runs; at the latest with so many. 0 = 16 MiB. */
+    uint64_t batch_bytes_max;
 };
 
 #ifndef __cplusplus

@@ -6,6 +6,7 @@
 #include <ds/ds.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,6 +51,19 @@ static void rig_file(struct rig *rig)
     cr_assert_eq(pwrite(rig->fd, rig->content, FILE_BYTES, 0), FILE_BYTES);
 }
 
+/* Lends the queue with COMPUTE, which vk_util uses too. */
+static void lend(struct vk_util *vk, struct ds_vulkan_backend_config *config)
+{
+    vk_util_lend(vk, config);
+    config->queue = vk->app_queue;
+    config->queue_family = vk->app_queue_family;
+    if (config->queue_mode == DS_VULKAN_QUEUE_AUTO) {
+        config->lock_queue = vk_util_lock;
+        config->unlock_queue = vk_util_unlock;
+        config->lock_ctx = vk;
+    }
+}
+
 /* Lends a device unless `own`. Skips the test where there is none that can scatter. */
 static void rig_open(struct rig *rig, bool own, enum ds_vulkan_copy_path path, uint32_t most)
 {
@@ -66,7 +80,7 @@ static void rig_open(struct rig *rig, bool own, enum ds_vulkan_copy_path path, u
         rig->vk = vk_util_open(true);
         if (rig->vk == NULL)
             cr_skip_test("%s", vk_util_reason());
-        vk_util_lend(rig->vk, &config);
+        lend(rig->vk, &config);
     }
     if (ds_vulkan_backend_create(&config, &rig->backend) != 0)
         cr_skip_test("no Vulkan device, or none that can scatter");
@@ -229,7 +243,7 @@ static int create(struct vk_util *vk, const struct ds_vulkan_backend_config *wan
     struct ds_vulkan_backend_config config = *wanted;
 
     config.struct_size = sizeof(config);
-    vk_util_lend(vk, &config);
+    lend(vk, &config);
     config.has_buffer_device_address = wanted->has_buffer_device_address;
     config.has_8bit_storage = wanted->has_8bit_storage;
     return ds_vulkan_backend_create(&config, backend);
@@ -262,6 +276,73 @@ Test(scatter, the_back_end_tells_what_it_will_do)
         cr_expect_eq(info_of(backend).scatter_max_bytes, UINT32_MAX);
         ds_vulkan_backend_destroy(&backend);
     }
+    vk_util_close(&vk);
+    cr_assert_eq(vk_util_messages(), 0);
+}
+
+/* The measurement ------------------------------------------------------------------------------ */
+
+struct measured {
+    uint32_t lines; /* of the log, about a measurement */
+    double ms;      /* it took, as the last of them says */
+};
+
+static void measured_log(void *ctx, enum ds_log_level level, const char *message)
+{
+    struct measured *measured = ctx;
+    const char *at = strstr(message, "measured in ");
+
+    if (at != NULL) {
+        measured->lines++;
+        measured->ms = strtod(at + strlen("measured in "), NULL);
+    }
+    if (at != NULL || level <= DS_LOG_WARNING)
+        fprintf(stderr, "log: %s\n", message);
+}
+
+static void start_engine(struct ds_vulkan_backend *backend, struct measured *measured)
+{
+    struct ds_engine *engine = NULL;
+
+    cr_assert_eq(ds_engine_create(ds_engine_config(.vulkan = backend, .arena_bytes = 8 << 20,
+                                                   .log = measured_log, .log_ctx = measured,
+                                                   .log_level = DS_LOG_INFO),
+                                  &engine), 0);
+    ds_engine_destroy(&engine);
+}
+
+/* Once for each back end, whatever number of engines it serves; never where the limit is given. */
+Test(scatter, measures_when_asked_and_once)
+{
+    struct vk_util *vk = vk_util_open(true);
+    struct ds_vulkan_backend *backend = NULL;
+    struct measured measured = {0};
+    uint32_t limit;
+
+    if (vk == NULL || !vk->has_addresses)
+        cr_skip_test("no Vulkan device with addresses");
+    cr_assert_eq(CREATE(FEATURES, .copy_path = DS_VULKAN_PATH_MEASURE), 0);
+    if (!info_of(backend).can_scatter)
+        cr_skip_test("the queue or this build cannot scatter");
+    start_engine(backend, &measured);
+    limit = info_of(backend).scatter_max_bytes;
+    cr_expect(limit == 0 || (limit >= 4096 && limit <= 256 << 10 && (limit & (limit - 1)) == 0),
+              "%u", limit);
+    cr_expect_eq(measured.lines, 1);
+    start_engine(backend, &measured);
+    cr_expect_eq(measured.lines, 1, "the result is kept");
+    cr_expect_eq(info_of(backend).scatter_max_bytes, limit);
+    ds_vulkan_backend_destroy(&backend);
+    cr_assert_eq(CREATE(FEATURES, .copy_path = DS_VULKAN_PATH_MEASURE, .scatter_max_bytes = 8192),
+                 0);
+    start_engine(backend, &measured);
+    cr_expect_eq(measured.lines, 1, "the caller remembered it");
+    cr_expect_eq(info_of(backend).scatter_max_bytes, 8192);
+    ds_vulkan_backend_destroy(&backend);
+    cr_assert_eq(CREATE(FEATURES), 0);
+    start_engine(backend, &measured);
+    cr_expect_eq(measured.lines, 1, "a lent queue is left alone");
+    ds_vulkan_backend_destroy(&backend);
     vk_util_close(&vk);
     cr_assert_eq(vk_util_messages(), 0);
 }

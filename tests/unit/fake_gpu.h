@@ -13,6 +13,7 @@
 
 struct fake_gpu {
     uint32_t batches_max, regions_max;
+    uint64_t bytes_max;            /* of a batch; 0 = any number */
     bool manual;
     uint64_t submitted;            /* the last ticket */
     uint64_t ended;                /* up to here, tickets are reached */
@@ -55,6 +56,13 @@ static inline uint32_t fake_gpu_batches_max(void *self)
 static inline uint32_t fake_gpu_regions_max(void *self)
 {
     return ((struct fake_gpu *)self)->regions_max;
+}
+
+static inline uint64_t fake_gpu_bytes_max(void *self)
+{
+    const struct fake_gpu *gpu = self;
+
+    return gpu->bytes_max != 0 ? gpu->bytes_max : UINT64_MAX;
 }
 
 static inline bool fake_gpu_manual(void *self)
@@ -165,6 +173,7 @@ static const struct copy_gpu_ops fake_gpu_ops = {
     .staging_close = fake_gpu_staging_close,
     .batches_max = fake_gpu_batches_max,
     .regions_max = fake_gpu_regions_max,
+    .bytes_max = fake_gpu_bytes_max,
     .record = fake_gpu_record,
     .submit = fake_gpu_submit,
     .reached = fake_gpu_reached,

@@ -139,6 +139,7 @@ struct flow_options {
     uint32_t chunks_max;           /* 0 = 256 */
     uint32_t batches_max;          /* 0 = 4 */
     uint32_t regions_max;          /* 0 = 16 */
+    uint64_t bytes_max;            /* of a batch; 0 = any number */
     uint32_t flush_ns;             /* 0 = 100 us */
     bool gpu_manual;
 };
@@ -152,6 +153,7 @@ static inline void flow_open_copy(struct flow *flow, const struct flow_options *
 {
     flow->gpu.batches_max = flow_or(o->batches_max, 4);
     flow->gpu.regions_max = flow_or(o->regions_max, 16);
+    flow->gpu.bytes_max = o->bytes_max;
     flow->gpu.manual = o->gpu_manual;
     cr_assert_eq(copy_open(&flow->copy, &(struct copy_config){
                                .host = &flow->host,

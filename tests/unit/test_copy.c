@@ -60,6 +60,30 @@ Test(copy, batches_are_recycled)
     flow_close(&flow);
 }
 
+/* A batch with enough bytes goes out, so that the GPU works on it while the next one is filled. */
+Test(copy, a_batch_is_full_by_its_bytes)
+{
+    struct ds_queue *queue;
+    struct ds_result results[8];
+
+    flow_open(&flow, &(struct flow_options){.kind = COPY_KIND_GPU, .bytes_max = 10000,
+                                            .batches_max = 4});
+    queue = flow_queue(&flow, ds_queue_config(.capacity = 16));
+    for (uint32_t i = 0; i < 8; i++)
+        flow_enqueue(queue, flow_read_gpu(i, 0, 4000));
+    ds_queue_submit(queue);
+    flow_settle(&flow);
+    cr_assert_eq(flow.gpu.chunks_max_seen, 3, "4000 + 4000 + 4000 >= 10000");
+    cr_assert_geq(flow.gpu.submits, 2);
+    fake_gpu_end(&flow.gpu, 4);
+    flow_settle(&flow);
+    fake_gpu_end(&flow.gpu, 4);
+    flow_settle(&flow);
+    cr_assert_eq(poll_all(queue, results, 8), 8);
+    cr_assert_eq(flow.gpu.submits, 3);
+    flow_close(&flow);
+}
+
 /* While the GPU is busy an open batch is held back, but only for flush_ns. */
 Test(copy, a_held_batch_goes_out_after_flush_ns)
 {
