@@ -48,8 +48,12 @@ static uint32_t choose_type(const struct vulkan_device *device, uint32_t allowed
     VkMemoryPropertyFlags wanted = kind == VULKAN_BUFFER_LOCAL ? local : visible;
     VkMemoryPropertyFlags unwanted =
         kind == VULKAN_BUFFER_LOCAL ? VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT : local;
-    uint32_t type = find_type(device, allowed, wanted, unwanted);
+    uint32_t type = UINT32_MAX;
 
+    if (kind == VULKAN_BUFFER_DOWNLOAD) /* reads of what is not cached are very slow */
+        type = find_type(device, allowed, wanted | VK_MEMORY_PROPERTY_HOST_CACHED_BIT, 0);
+    if (type == UINT32_MAX)
+        type = find_type(device, allowed, wanted, unwanted);
     return type != UINT32_MAX ? type : find_type(device, allowed, wanted, 0);
 }
 
@@ -100,7 +104,7 @@ int vulkan_buffer_open(struct vulkan_buffer *buffer, const struct vulkan_device 
         call = "vkAllocateMemory or vkBindBufferMemory";
         result = allocate_memory(buffer, device, kind);
     }
-    if (result == VK_SUCCESS && kind == VULKAN_BUFFER_UPLOAD) {
+    if (result == VK_SUCCESS && kind != VULKAN_BUFFER_LOCAL) {
         call = "vkMapMemory";
         result = device->vk.MapMemory(device->device, buffer->memory, 0, VK_WHOLE_SIZE, 0,
                                       &buffer->mapped);

@@ -7,13 +7,14 @@
 enum vulkan_buffer_kind {
     VULKAN_BUFFER_LOCAL,  /* the GPU's own memory, not mapped */
     VULKAN_BUFFER_UPLOAD, /* written by the CPU, read by the GPU: mapped and coherent */
+    VULKAN_BUFFER_DOWNLOAD, /* the other way round: cached, where there is such memory */
 };
 
 struct vulkan_buffer {
     VkBuffer buffer;
     VkDeviceMemory memory;
     VkDeviceAddress address; /* a multiple of 16; 0 without bufferDeviceAddress */
-    void *mapped;            /* UPLOAD */
+    void *mapped;            /* UPLOAD and DOWNLOAD */
     uint64_t bytes;
 };
 

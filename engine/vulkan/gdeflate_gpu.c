@@ -77,8 +77,7 @@ static int pipeline_make(struct gdeflate_gpu *gpu, const struct host *host, cons
     return vulkan_fail(host, "vkCreateComputePipelines", result);
 }
 
-/* What is missing for a form, in words, or NULL. */
-static const char *form_lacks(const struct vulkan_device *device, enum gdeflate_gpu_form form)
+const char *gdeflate_gpu_lacks(const struct vulkan_device *device, enum gdeflate_gpu_form form)
 {
     if (!DS_HAVE_SHADERS)
         return "this build has no shaders (glslangValidator was not found)";
@@ -93,7 +92,7 @@ int gdeflate_gpu_open_code(struct gdeflate_gpu *gpu, const struct vulkan_device 
                            const struct host *host, enum gdeflate_gpu_form form,
                            const uint32_t *code, size_t code_bytes)
 {
-    const char *lacks = form_lacks(device, form);
+    const char *lacks = gdeflate_gpu_lacks(device, form);
     int error;
 
     *gpu = (struct gdeflate_gpu){.device = NULL};

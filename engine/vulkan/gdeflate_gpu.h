@@ -44,6 +44,9 @@ struct gdeflate_gpu {
     VkPipeline pipeline;
 };
 
+/* gdeflate_gpu_lacks: what the device or this build lacks for a form, in words, or NULL. Static. */
+const char *gdeflate_gpu_lacks(const struct vulkan_device *device, enum gdeflate_gpu_form form);
+
 /* gdeflate_gpu_open makes the pipeline. 0, -ENOTSUP: the device (its features, or no family with
  * COMPUTE) or this build lacks what the form needs (logged); -ENOMEM; -EIO. Nothing is left behind
  * on error. */

@@ -2,12 +2,19 @@
 
 #include <errno.h>
 
+const char *gdeflate_nv_lacks(const struct vulkan_device *device)
+{
+    return device->gdeflate.nv && device->has_buffer_address
+               ? NULL
+               : "no VK_NV_memory_decompression with GDeflate on this device";
+}
+
 int gdeflate_nv_open(struct gdeflate_nv *nv, const struct vulkan_device *device,
                      const struct host *host)
 {
     *nv = (struct gdeflate_nv){.device = NULL};
-    if (!device->gdeflate.nv || !device->has_buffer_address) {
-        host_log(host, DS_LOG_INFO, "no VK_NV_memory_decompression with GDeflate on this device");
+    if (gdeflate_nv_lacks(device) != NULL) {
+        host_log(host, DS_LOG_INFO, "%s", gdeflate_nv_lacks(device));
         return -ENOTSUP;
     }
     nv->CmdDecompressMemoryIndirectCount =

@@ -19,6 +19,9 @@ struct gdeflate_nv {
     PFN_vkCmdDecompressMemoryIndirectCountNV CmdDecompressMemoryIndirectCount;
 };
 
+/* gdeflate_nv_lacks: what the device lacks for it, in words, or NULL. Static. */
+const char *gdeflate_nv_lacks(const struct vulkan_device *device);
+
 /* gdeflate_nv_open: 0, or -ENOTSUP: the device has not the extension, or not this method (logged).
  * There is nothing to close. */
 int gdeflate_nv_open(struct gdeflate_nv *nv, const struct vulkan_device *device,

@@ -58,7 +58,9 @@ enum ds_codec_path {
     X(OUTPUT_OVERRUN, 31, "the tile produces more bytes than declared")                            \
     X(OUTPUT_UNDERRUN, 32, "the tile produces fewer bytes than declared")                          \
     X(FRAME, 40, "the zstd or lz4 data is damaged or cut off")                                     \
-    X(DEVICE, 41, "the GPU gave up on the tile (software GPUs limit loops); the CPU can decode it")
+    X(DEVICE, 41,                                                                                  \
+      "the GPU gave up on the tile (software GPUs limit loops); the CPU can decode it")            \
+    X(MISMATCH, 42, "the GPU decoded the tile to other bytes than the CPU did")
 
 enum ds_codec_error {
 #define DS_CODEC_ERROR_ENUM_(name, value, text) DS_CODEC_ERROR_##name = value,

@@ -3,6 +3,7 @@
 
 #include "convert_options.h"
 #include "files.h"
+#include "gpu.h"
 #include "names.h"
 
 #include <errno.h>
@@ -60,9 +61,32 @@ static int content_size(struct ds_codec *codec, const struct options *options,
     return EXIT_DATA;
 }
 
-static int decode(struct ds_codec *codec, const struct options *options, const struct bytes *input)
+/* Fills *output by the path that is asked for. EXIT_OK, or one line was printed. */
+static int output_fill(struct ds_codec *codec, const struct options *options,
+                       const struct bytes *input, struct bytes *output)
 {
     struct ds_codec_report report;
+    struct gpu gpu;
+    int error;
+
+    if (options->gpu_path == PATH_CPU) {
+        error = ds_codec_decompress(codec, input->data, input->size, output->data, output->size,
+                                    &report);
+    } else {
+        if (!gpu_open(&gpu, options))
+            return EXIT_DATA;
+        error = gpu_decompress(&gpu, options, input->data, input->size, output->data, output->size,
+                               &report);
+        gpu_close(&gpu);
+    }
+    if (error == -EBADMSG)
+        fprintf(stderr, "dspack: %s: bad %s stream: tile %u: %s\n", options->input,
+                options->format_name, report.tile, ds_codec_error_text(report.error));
+    return error == 0 ? EXIT_OK : EXIT_DATA;
+}
+
+static int decode(struct ds_codec *codec, const struct options *options, const struct bytes *input)
+{
     struct bytes output;
     uint64_t size = 0;
     int status = content_size(codec, options, input, &size);
@@ -71,14 +95,10 @@ static int decode(struct ds_codec *codec, const struct options *options, const s
         return status;
     if (!bytes_make(&output, size))
         return EXIT_DATA;
-    if (ds_codec_decompress(codec, input->data, input->size, output.data, output.size, &report) !=
-        0) {
-        fprintf(stderr, "dspack: %s: bad %s stream: tile %u: %s\n", options->input,
-                options->format_name, report.tile, ds_codec_error_text(report.error));
+    status = output_fill(codec, options, input, &output);
+    if (status == EXIT_OK &&
+        (!transform_apply(options, &output) || !file_write(options->output, &output)))
         status = EXIT_DATA;
-    } else if (!transform_apply(options, &output) || !file_write(options->output, &output)) {
-        status = EXIT_DATA;
-    }
     bytes_free(&output);
     return status;
 }

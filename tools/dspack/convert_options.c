@@ -3,15 +3,40 @@
 
 #include "names.h"
 
+#include <ds/vulkan_codec.h>
+
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+
+#define GPU 100 /* a path of the GPU's: this and enum ds_vulkan_codec_path */
 
 static const struct name paths[] = {{"auto", DS_CODEC_PATH_AUTO},
                                     {"scalar", DS_CODEC_PATH_SCALAR},
                                     {"avx2", DS_CODEC_PATH_AVX2},
                                     {"avx512", DS_CODEC_PATH_AVX512},
+                                    {"gpu", GPU + DS_VULKAN_CODEC_PATH_AUTO},
+                                    {"gpu-portable", GPU + DS_VULKAN_CODEC_PATH_PORTABLE},
+                                    {"gpu-subgroup", GPU + DS_VULKAN_CODEC_PATH_SUBGROUP},
+                                    {"nv", GPU + DS_VULKAN_CODEC_PATH_NV},
                                     {NULL, 0}};
+
+static const struct name checks[] = {{"auto", DS_VULKAN_CODEC_CHECK_AUTO},
+                                     {"none", DS_VULKAN_CODEC_CHECK_NONE},
+                                     {"cpu", DS_VULKAN_CODEC_CHECK_CPU},
+                                     {NULL, 0}};
+
+static bool path_apply(struct options *options, const char *text)
+{
+    int value = 0;
+
+    if (!name_parse(paths, "--path", text, &value))
+        return false;
+    options->path_name = text;
+    options->path = value < GPU ? (enum ds_codec_path)value : DS_CODEC_PATH_AUTO;
+    options->gpu_path = value < GPU ? PATH_CPU : value - GPU;
+    return true;
+}
 
 static bool option_apply(struct options *options, int option, const char *text)
 {
@@ -26,9 +51,14 @@ static bool option_apply(struct options *options, int option, const char *text)
         options->format_name = text;
         return true;
     case 'p':
-        if (!name_parse(paths, "--path", text, &value))
+        return path_apply(options, text);
+    case 'k':
+        if (!name_parse(checks, "--check", text, &value))
             return false;
-        options->path = (enum ds_codec_path)value;
+        options->check = (uint32_t)value;
+        return true;
+    case 'd':
+        options->device = text;
         return true;
     case 'x':
         if (!name_parse(transform_names, "--transform", text, &value))
@@ -76,6 +106,8 @@ bool options_parse(struct options *options, int argc, char **argv)
         {"codec", required_argument, NULL, 'c'},
         {"level", required_argument, NULL, 'l'},
         {"path", required_argument, NULL, 'p'},
+        {"check", required_argument, NULL, 'k'},
+        {"device", required_argument, NULL, 'd'},
         {"transform", required_argument, NULL, 'x'},
         {"threads", required_argument, NULL, 't'},
         {"size", required_argument, NULL, 's'},
@@ -83,7 +115,7 @@ bool options_parse(struct options *options, int argc, char **argv)
     };
     int option;
 
-    *options = (struct options){.level = 9};
+    *options = (struct options){.level = 9, .gpu_path = PATH_CPU};
     opterr = 0; /* our own line instead */
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         if (option == '?') {
@@ -97,6 +129,17 @@ bool options_parse(struct options *options, int argc, char **argv)
         return false;
     if (options->format_name == NULL) {
         fprintf(stderr, "dspack: --codec is needed; see dspack --help\n");
+        return false;
+    }
+    if (options->gpu_path != PATH_CPU &&
+        (options->encode || options->format != DS_CODEC_GDEFLATE)) {
+        fprintf(stderr, "dspack: --path %s decodes gdeflate, and nothing else\n",
+                options->path_name);
+        return false;
+    }
+    if (options->gpu_path == PATH_CPU &&
+        (options->check != DS_VULKAN_CODEC_CHECK_AUTO || options->device != NULL)) {
+        fprintf(stderr, "dspack: --check and --device go with a --path of the GPU's\n");
         return false;
     }
     return true;

@@ -4,11 +4,17 @@
 
 #include <ds/codec.h>
 
+#define PATH_CPU (-1)
+
 struct options {
     bool encode;
     enum ds_codec_format format;
     const char *format_name;
     enum ds_codec_path path;
+    int gpu_path; /* enum ds_vulkan_codec_path, or PATH_CPU */
+    const char *path_name; /* as given, or NULL */
+    uint32_t check; /* enum ds_vulkan_codec_check */
+    const char *device; /* part of a Vulkan device's name, or NULL */
     enum ds_codec_transform transform;
     uint32_t threads;
     int level;

@@ -58,9 +58,35 @@ for codec in zstd lz4; do
     fi
 done
 
+# On the GPU the same. Where a path cannot run, one line says why.
+gpu_lacks='no such Vulkan device\|lacks\|has no\|no VK_NV\|no shaders'
+for path in gpu gpu-portable gpu-subgroup nv; do
+    for check in auto none cpu; do
+        if "$dspack" decode --codec gdeflate --path $path --check $check --threads 2 packed raw \
+            2>err.txt; then
+            expect 0 '' decode --codec gdeflate packed back
+            same raw back
+            rm raw
+        else
+            expect 1 "$gpu_lacks" decode --codec gdeflate --path $path --check $check packed none
+            echo "skipped: $(cat err.txt)"
+        fi
+    done
+done
+export VK_ICD_FILENAMES=/nowhere VK_DRIVER_FILES=/nowhere
+expect 1 'path gpu: no such Vulkan device here' decode --codec gdeflate --path gpu packed none
+expect 1 'path nv: no such Vulkan device here' decode --codec gdeflate --path nv packed none
+unset VK_ICD_FILENAMES VK_DRIVER_FILES
+
 # Bad streams: one clear line, exit status 1, and no output file.
 head -c 5000 packed >cut
 expect 1 'bad gdeflate stream: .*past the end' decode --codec gdeflate cut none
+expect 1 'bad gdeflate stream: .*past the end' decode --codec gdeflate --path gpu cut none
+{ head -c 400 packed && head -c 600 /dev/zero && tail -c +1001 packed; } >spoilt
+for path in scalar gpu nv; do
+    expect 1 "bad gdeflate stream: tile 0\|$gpu_lacks" decode --codec gdeflate --path $path \
+        spoilt none
+done
 expect 1 'bad gdeflate stream: .*magic' decode --codec gdeflate content none
 : >empty
 expect 1 'bad gdeflate stream: .*short header' decode --codec gdeflate empty none
@@ -79,6 +105,10 @@ expect 2 'too many' decode --codec gdeflate packed back more
 expect 2 '--codec is needed' decode packed back
 expect 2 'unknown name' decode --codec gzip packed back
 expect 2 'unknown name' decode --codec gdeflate --path sse packed back
+expect 2 'decodes gdeflate, and nothing else' encode --codec gdeflate --path gpu content back
+expect 2 'decodes gdeflate, and nothing else' decode --codec zstd --path nv packed back
+expect 2 'unknown name' decode --codec gdeflate --path gpu --check all packed back
+expect 2 'go with a --path of the GPU' decode --codec gdeflate --check cpu packed back
 expect 2 'unknown command' unpack --codec gdeflate packed back
 expect 2 'unknown option' decode --codec gdeflate --fast packed back
 expect 2 'not a number' encode --codec gdeflate --level high content packed
