@@ -92,7 +92,7 @@ static bool choices_valid(const struct ds_engine_config *c, const struct host *h
 {
     const struct ds_allocator *a = c->allocator;
     const struct limit limits[] = {
-        LIMIT(c, topology, (unsigned)c->topology <= DS_TOPOLOGY_MANUAL, "an enum ds_topology"),
+        LIMIT(c, topology, (unsigned)c->topology <= DS_TOPOLOGY_HYBRID, "an enum ds_topology"),
         LIMIT(c, read_backend, (unsigned)c->read_backend <= DS_READ_NIL,
               "an enum ds_read_backend"),
         LIMIT(c, copy_backend, (unsigned)c->copy_backend <= DS_COPY_NIL,

@@ -12,7 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* How long a thread sleeps on one device while another device of its stages may end first. */
+/* How long a thread sleeps on one device while another device of its stages may end first, or
+ * while input for another stage would not wake it. */
 #define PARK_SHARED_NS 50000u
 /* How long it sleeps while a stage must poll. */
 #define PARK_POLL_NS 200000u
@@ -144,7 +145,7 @@ static bool devices_park(struct worker *worker, uint64_t timeout_ns)
 
     if (chosen == NULL)
         return false;
-    if (others)
+    if (others || (!chosen->park_wakes_on_event && worker->stages_n > 1))
         timeout_ns = min_u64(timeout_ns, PARK_SHARED_NS);
     if (chosen->ops->park(chosen->self, timeout_ns))
         return true;

@@ -12,16 +12,38 @@
 #define SPIN_FEW_CPUS_NS 2000u
 #define FEW_CPUS 4
 
+/* The two threads of HYBRID: what waits for the disk, and what waits for the GPU. */
+enum half { FRONT, BACK, HALVES };
+
+static const struct {
+    const char *thread_name;
+    enum ds_stage first; /* whose stage_cpus entry it takes */
+} halves[HALVES] = {
+    [FRONT] = {"ds-front", DS_STAGE_SUBMIT},
+    [BACK] = {"ds-back", DS_STAGE_COPY},
+};
+
 /* The pipeline, read from top to bottom. Each read lane is a row of its own at run time. */
 static const struct {
     enum ds_stage stage;
-    const char *thread_name;
+    const char *thread_name; /* DEDICATED */
+    enum half half;          /* HYBRID */
 } pipeline[DS_STAGE_COUNT] = {
-    {DS_STAGE_SUBMIT, "ds-submit"},
-    {DS_STAGE_READ, "ds-read"},
-    {DS_STAGE_DECODE, "ds-decode"},
-    {DS_STAGE_COPY, "ds-copy"},
-    {DS_STAGE_COMPLETE, "ds-complete"},
+    {DS_STAGE_SUBMIT, "ds-submit", FRONT},
+    {DS_STAGE_READ, "ds-read", FRONT},
+    {DS_STAGE_DECODE, "ds-decode", FRONT},
+    {DS_STAGE_COPY, "ds-copy", BACK},
+    {DS_STAGE_COMPLETE, "ds-complete", BACK},
+};
+
+/* AUTO: the last row whose number of CPUs there is. DEDICATED is in no row: wherever it was
+ * measured its hand-overs cost more than its threads gave (docs/performance.md). */
+static const struct {
+    uint32_t cpus_least;
+    enum ds_topology topology;
+} automatic[] = {
+    {1, DS_TOPOLOGY_SHARED},
+    {4, DS_TOPOLOGY_HYBRID},
 };
 
 static struct worker *worker_new(struct ds_engine *engine, const char *name)
@@ -66,6 +88,11 @@ static void cpus_caller_last(struct cpus *cpus)
     }
 }
 
+static bool has_threads_apart(enum ds_topology topology)
+{
+    return topology == DS_TOPOLOGY_DEDICATED || topology == DS_TOPOLOGY_HYBRID;
+}
+
 static int32_t cpu_for(const struct ds_engine *engine, const struct cpus *cpus,
                        enum ds_stage stage, uint32_t lane, uint32_t nth)
 {
@@ -74,7 +101,7 @@ static int32_t cpu_for(const struct ds_engine *engine, const struct cpus *cpus,
     if (c->pin == DS_PIN_LIST)
         return c->stage_cpus[stage] == DS_CPU_ANY ? DS_CPU_ANY
                                                   : c->stage_cpus[stage] + (int32_t)lane;
-    if (c->pin == DS_PIN_NONE || engine->topology != DS_TOPOLOGY_DEDICATED)
+    if (c->pin == DS_PIN_NONE || !has_threads_apart(engine->topology))
         return DS_CPU_ANY;
     /* Two threads that spin on one CPU are worse than two that roam. */
     return nth < cpus->n ? cpus->ids[nth] : DS_CPU_ANY;
@@ -101,6 +128,29 @@ static void plan_dedicated(struct ds_engine *engine, const struct cpus *cpus)
     }
 }
 
+/* Further read lanes have threads of their own: that is what they are for. */
+static void plan_hybrid(struct ds_engine *engine, const struct cpus *cpus)
+{
+    struct worker *workers[HALVES];
+    uint32_t nth = 0;
+
+    for (uint32_t half = 0; half < HALVES; half++) {
+        workers[half] = worker_new(engine, halves[half].thread_name);
+        workers[half]->cpu = cpu_for(engine, cpus, halves[half].first, 0, nth++);
+    }
+    for (uint32_t i = 0; i < DS_STAGE_COUNT; i++)
+        *worker_of(engine, pipeline[i].stage, 0) = workers[pipeline[i].half];
+    for (uint32_t lane = 1; lane < engine->lanes_n; lane++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "ds-read-%u", lane);
+        engine->lane_workers[lane] = worker_new(engine, name);
+        engine->lane_workers[lane]->cpu = cpu_for(engine, cpus, DS_STAGE_READ, lane, nth++);
+    }
+    if (engine->copy_is_manual)
+        engine->copy_worker = worker_new(engine, "ds-copy");
+}
+
 static void plan_shared(struct ds_engine *engine, const struct cpus *cpus)
 {
     struct worker *worker = worker_new(engine, "ds-engine");
@@ -117,7 +167,7 @@ static void plan_shared(struct ds_engine *engine, const struct cpus *cpus)
 /* Threads that decode beside the stages': the CPUs that these leave. */
 static uint32_t plan_decode(const struct ds_engine *engine, uint32_t cpus_n)
 {
-    uint32_t taken = engine->topology == DS_TOPOLOGY_DEDICATED ? engine->workers_n : 1;
+    uint32_t taken = has_threads_apart(engine->topology) ? engine->workers_n : 1;
     bool alone = engine->topology == DS_TOPOLOGY_MANUAL ||
                  (engine->topology == DS_TOPOLOGY_SHARED && cpus_n <= 2);
 
@@ -128,9 +178,19 @@ static uint32_t plan_decode(const struct ds_engine *engine, uint32_t cpus_n)
     return alone || cpus_n <= taken ? 0 : min_u32(cpus_n - taken, DS_DECODE_THREADS_MAX);
 }
 
+enum ds_topology pipeline_topology(uint32_t cpus_n)
+{
+    enum ds_topology topology = automatic[0].topology;
+
+    for (uint32_t i = 0; i < ARRAY_LENGTH(automatic); i++) {
+        if (cpus_n >= automatic[i].cpus_least)
+            topology = automatic[i].topology;
+    }
+    return topology;
+}
+
 void pipeline_plan(struct ds_engine *engine)
 {
-    uint32_t threads = DS_STAGE_COUNT - 1 + engine->lanes_n;
     struct cpus cpus;
 
     cpus_read(&cpus);
@@ -139,9 +199,11 @@ void pipeline_plan(struct ds_engine *engine)
         engine->config.spin_ns = cpus.n < FEW_CPUS ? SPIN_FEW_CPUS_NS : SPIN_NS;
     engine->topology = engine->config.topology;
     if (engine->topology == DS_TOPOLOGY_AUTO)
-        engine->topology = cpus.n > threads ? DS_TOPOLOGY_DEDICATED : DS_TOPOLOGY_SHARED;
+        engine->topology = pipeline_topology(cpus.n);
     if (engine->topology == DS_TOPOLOGY_DEDICATED)
         plan_dedicated(engine, &cpus);
+    else if (engine->topology == DS_TOPOLOGY_HYBRID)
+        plan_hybrid(engine, &cpus);
     else
         plan_shared(engine, &cpus);
     engine->decode_threads = plan_decode(engine, cpus.n);

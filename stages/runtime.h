@@ -53,6 +53,9 @@ struct ds_engine {
     struct ds_image *images;          /* as files */
 };
 
+/* pipeline_topology is the rule of DS_TOPOLOGY_AUTO. */
+enum ds_topology pipeline_topology(uint32_t cpus_n);
+
 /* pipeline_plan chooses the topology, the workers and their CPUs; pipeline_connect adds the stages
  * to them (all opened by then), and tells each stage whom to wake. */
 void pipeline_plan(struct ds_engine *engine);

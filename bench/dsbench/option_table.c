@@ -42,6 +42,7 @@ static const struct word direct_words[] = {
 static const struct word topology_words[] = {{"auto", DS_TOPOLOGY_AUTO},
                                              {"dedicated", DS_TOPOLOGY_DEDICATED},
                                              {"shared", DS_TOPOLOGY_SHARED},
+                                             {"hybrid", DS_TOPOLOGY_HYBRID},
                                              {NULL, 0}};
 static const struct word kind_words[] = {
     {"text", DATA_TEXT}, {"bc7", DATA_BC7}, {"mesh", DATA_MESH}, {NULL, 0}};
@@ -134,7 +135,7 @@ const struct option_row option_rows[] = {
     {"depths", OPTION_NUMBERS, SWEEP, AT(depths), 1, DEPTH_MAX, NULL, "LIST",
      "requests in flight (default 1,4,16,64,256)"},
     {"topologies", OPTION_WORDS, SWEEP, AT(topologies), 0, 0, topology_words, "LIST",
-     "of auto, dedicated and shared (default auto)"},
+     "of auto, dedicated, shared and hybrid (default auto)"},
     {"reads", OPTION_WORDS, SWEEP, AT(reads), 0, 0, read_words, "LIST",
      "of auto, uring, pread and nil: no disk, so that what is\n"
      "left is the way to the GPU (default auto,nil)"},
@@ -195,8 +196,8 @@ const struct option_row option_rows[] = {
     {"direct", OPTION_WORD, CHOSEN | SWEEP, AT(direct), 0, 0, direct_words, "M",
      "auto, on or off: O_DIRECT (default auto)"},
     {"topology", OPTION_WORD, CHOSEN, AT(topology), 0, 0, topology_words, "T",
-     "auto, dedicated or shared: threads of the engine (default\n"
-     "auto)"},
+     "auto, dedicated, shared or hybrid: threads of the engine\n"
+     "(default auto)"},
     {"device", OPTION_TEXT, STREAM, AT(device), 0, 0, NULL, "NAME",
      "the first Vulkan device whose name contains NAME"},
     {"copy-path", OPTION_WORD, STREAM, AT(copy_path), 0, 0, copy_path_words, "PATH",

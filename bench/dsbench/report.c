@@ -81,19 +81,55 @@ static const char *bottleneck_name(const struct session *session, uint32_t stage
     }
 }
 
-/* One thread for all stages is one resource: their work adds up. */
-static double thread_busy(const struct session *session, const struct engine_result *result,
-                          uint32_t *most)
-{
-    double busy = 0;
+/* A thread that runs the stages [first, end). */
+struct crew {
+    uint32_t first, end;
+    const char *text;
+};
 
-    *most = DS_STAGE_SUBMIT;
-    for (uint32_t i = 0; i < DS_STAGE_COUNT; i++) {
-        busy += result->stages[i].busy;
-        if (result->stages[i].busy > result->stages[*most].busy)
-            *most = i;
+/* One thread for several stages is one resource: their work adds up. Further read lanes have
+ * threads of their own in HYBRID, so that the sum is the front thread's only with one lane. */
+static uint32_t crews_of(const struct session *session, const struct crew **crews)
+{
+    static const struct crew shared[] = {{0, DS_STAGE_COUNT, "one thread runs all stages"}};
+    static const struct crew hybrid[] = {
+        {DS_STAGE_COPY, DS_STAGE_COUNT, "one thread runs copy and complete"},
+        {0, DS_STAGE_COPY, "one thread runs submit, read and decode"},
+    };
+
+    *crews = session->info.topology == DS_TOPOLOGY_SHARED ? shared : hybrid;
+    if (session->info.topology == DS_TOPOLOGY_SHARED)
+        return 1;
+    if (session->info.topology == DS_TOPOLOGY_HYBRID)
+        return session->info.read_lanes == 1 ? 2 : 1;
+    return 0;
+}
+
+/* The busiest of these threads, or NULL; *most is its busiest stage. */
+static const struct crew *crew_busiest(const struct session *session,
+                                       const struct engine_result *result, double *busy,
+                                       uint32_t *most)
+{
+    const struct crew *crews, *found = NULL;
+    uint32_t n = crews_of(session, &crews);
+
+    *busy = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t busiest = crews[k].first;
+        double sum = 0;
+
+        for (uint32_t i = crews[k].first; i < crews[k].end; i++) {
+            sum += result->stages[i].busy;
+            if (result->stages[i].busy > result->stages[busiest].busy)
+                busiest = i;
+        }
+        if (sum > *busy) {
+            *busy = sum;
+            *most = busiest;
+            found = &crews[k];
+        }
     }
-    return session->info.topology == DS_TOPOLOGY_SHARED ? busy : 0;
+    return found;
 }
 
 const char *report_bottleneck(char *buffer, const struct session *session,
@@ -101,13 +137,13 @@ const char *report_bottleneck(char *buffer, const struct session *session,
 {
     uint32_t stage = bottleneck_find(result);
     const struct stage_share *s = &result->stages[stage];
-    uint32_t busiest;
-    double busy = thread_busy(session, result, &busiest);
+    uint32_t busiest = DS_STAGE_SUBMIT;
+    double busy;
+    const struct crew *crew = crew_busiest(session, result, &busy, &busiest);
 
-    if (busy >= THREAD_LOADED)
-        snprintf(buffer, BOTTLENECK_BYTES,
-                 "%s (one thread runs all stages, %.0f %% busy, %.0f %% in the %s stage)",
-                 bottleneck_name(session, busiest, false), busy * 100,
+    if (crew != NULL && busy >= THREAD_LOADED)
+        snprintf(buffer, BOTTLENECK_BYTES, "%s (%s, %.0f %% busy, %.0f %% in the %s stage)",
+                 bottleneck_name(session, busiest, false), crew->text, busy * 100,
                  result->stages[busiest].busy * 100, ds_stage_name(busiest));
     else if (s->busy + s->waiting < STAGE_LOADED)
         snprintf(buffer, BOTTLENECK_BYTES,

@@ -213,6 +213,8 @@ const char *session_topology_name(const struct session *session)
         return "dedicated";
     case DS_TOPOLOGY_SHARED:
         return "shared";
+    case DS_TOPOLOGY_HYBRID:
+        return "hybrid";
     default:
         return "?";
     }

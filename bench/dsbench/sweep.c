@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define VARIANTS_MAX 16
+#define VARIANTS_MAX 20
 
 /* One way to run the engine. All are kept open: an idle one sleeps. */
 struct variant {
@@ -262,7 +262,7 @@ static int variants_open(struct sweep *s)
     s->variants = calloc(VARIANTS_MAX, sizeof(*s->variants));
     if (s->variants == NULL)
         return -ENOMEM;
-    for (int topology = 0; topology < 4; topology++) {
+    for (int topology = 0; topology <= DS_TOPOLOGY_HYBRID; topology++) {
         for (int read = 0; error == 0 && read < 4; read++) {
             if ((o->topologies >> topology & 1) != 0 && (o->reads >> read & 1) != 0)
                 error = variant_open(s, topology, read);

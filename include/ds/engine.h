@@ -20,10 +20,12 @@ struct ds_vulkan_backend; /* ds/vulkan.h */
 
 /* Which thread runs which stage. */
 enum ds_topology {
-    DS_TOPOLOGY_AUTO = 0,      /* DEDICATED with more cores than stages, else SHARED */
+    DS_TOPOLOGY_AUTO = 0,      /* SHARED on up to three CPUs, else HYBRID */
     DS_TOPOLOGY_DEDICATED = 1, /* a pinned thread for each stage and each read lane */
     DS_TOPOLOGY_SHARED = 2,    /* one thread runs all stages */
     DS_TOPOLOGY_MANUAL = 3,    /* no thread: the caller runs the stages with ds_engine_step */
+    DS_TOPOLOGY_HYBRID = 4,    /* one thread runs submit, read and decode, another copy and
+                                * complete; each further read lane has its own */
 };
 
 enum ds_read_backend {
@@ -87,10 +89,11 @@ struct ds_engine_config {
     uint32_t pread_threads;
 
     /* CPU for each stage's thread; read lane i takes stage_cpus[DS_STAGE_READ] + i. Used when
-     * `pin` is DS_PIN_LIST. SHARED uses the first entry. DS_CPU_ANY leaves a thread unpinned. */
+     * `pin` is DS_PIN_LIST. SHARED uses the first entry, HYBRID those of submit and copy.
+     * DS_CPU_ANY leaves a thread unpinned. */
     int32_t stage_cpus[DS_STAGE_COUNT];
-    /* DS_PIN_AUTO: DEDICATED pins to distinct CPUs of the process's affinity mask, SHARED does not
-     * pin. DS_PIN_NONE: no thread is pinned. */
+    /* DS_PIN_AUTO: DEDICATED and HYBRID pin to distinct CPUs of the process's affinity mask, SHARED
+     * does not pin. DS_PIN_NONE: no thread is pinned. */
     enum { DS_PIN_AUTO = 0, DS_PIN_NONE = 1, DS_PIN_LIST = 2 } pin;
 
     /* How long an idle thread spins before it parks, nanoseconds. 0 = 20 us (2 us on fewer than
@@ -171,7 +174,7 @@ DS_API int ds_engine_set_arena_bytes(struct ds_engine *engine, uint64_t arena_by
 /* What the engine chose. Strings live as long as the engine. */
 struct ds_engine_info {
     uint32_t struct_size;
-    enum ds_topology topology;    /* DEDICATED, SHARED or MANUAL */
+    enum ds_topology topology;    /* never AUTO */
     enum ds_read_backend read;    /* URING, PREAD or NIL */
     enum ds_copy_backend copy;    /* VULKAN, HOST or NIL */
     uint32_t read_lanes;

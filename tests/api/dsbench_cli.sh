@@ -425,6 +425,8 @@ r["config"]["pattern"] == "sequential"' \
         run "${small[@]}" --direct off --read pread --pattern sequential --dest host
     json_holds "dedicated threads" 'r["path"]["topology"] == "dedicated"' \
         run "${small[@]}" --topology dedicated --dest host
+    json_holds "two threads" 'r["path"]["topology"] == "hybrid" and r["path"]["threads"] >= 2' \
+        run "${small[@]}" --topology hybrid --dest host
     json_holds "the demo" \
         '[x["config"]["size"] for x in rs] == [4096, 65536, 1 << 20, 1 << 24] and
 q["verify"]["bytes"] == q["bytes"] >= 1 << 20 and q["verify"]["mismatches"] == 0' \

@@ -166,6 +166,7 @@ int main(int argc, char **argv)
 
     stress_run(DS_TOPOLOGY_SHARED, "shared", n, seed);
     stress_run(DS_TOPOLOGY_DEDICATED, "dedicated", n / 4, seed);
+    stress_run(DS_TOPOLOGY_HYBRID, "hybrid", n / 4, seed);
     stress_run(DS_TOPOLOGY_MANUAL, "manual", n / 4, seed);
     return 0;
 }

@@ -66,6 +66,10 @@ struct ds_queue_info rig_info(const struct ds_queue *queue);
     {                                                                                              \
         suite##_##name##_in(DS_TOPOLOGY_DEDICATED);                                                \
     }                                                                                              \
+    Test(suite, name##_hybrid)                                                                     \
+    {                                                                                              \
+        suite##_##name##_in(DS_TOPOLOGY_HYBRID);                                                   \
+    }                                                                                              \
     Test(suite, name##_manual)                                                                     \
     {                                                                                              \
         suite##_##name##_in(DS_TOPOLOGY_MANUAL);                                                   \

@@ -220,12 +220,16 @@ static void streams_every_byte(const struct mode *mode)
 STREAMS(shared_own_device, .topology = DS_TOPOLOGY_SHARED, .own = true)
 STREAMS(dedicated_own_device, .topology = DS_TOPOLOGY_DEDICATED, .own = true)
 STREAMS(dedicated_three_lanes, .topology = DS_TOPOLOGY_DEDICATED, .lanes = 3)
+STREAMS(hybrid_own_device, .topology = DS_TOPOLOGY_HYBRID, .own = true)
+STREAMS(hybrid_three_lanes, .topology = DS_TOPOLOGY_HYBRID, .lanes = 3)
 STREAMS(manual_topology, .topology = DS_TOPOLOGY_MANUAL)
 STREAMS(locked_queue, .topology = DS_TOPOLOGY_DEDICATED, .queue_mode = DS_VULKAN_QUEUE_LOCKED)
 STREAMS(allocated_staging, .topology = DS_TOPOLOGY_SHARED, .staging = DS_VULKAN_STAGING_ALLOCATE)
 STREAMS(caller_drives_copies_shared, .topology = DS_TOPOLOGY_SHARED,
         .queue_mode = DS_VULKAN_QUEUE_MANUAL)
 STREAMS(caller_drives_copies_dedicated, .topology = DS_TOPOLOGY_DEDICATED,
+        .queue_mode = DS_VULKAN_QUEUE_MANUAL)
+STREAMS(caller_drives_copies_hybrid, .topology = DS_TOPOLOGY_HYBRID,
         .queue_mode = DS_VULKAN_QUEUE_MANUAL)
 STREAMS(caller_drives_everything, .topology = DS_TOPOLOGY_MANUAL,
         .queue_mode = DS_VULKAN_QUEUE_MANUAL)
@@ -351,6 +355,11 @@ static void writes_come_back(enum ds_topology topology)
 Test(engine_gpu, writes_from_a_buffer, .timeout = 60)
 {
     writes_come_back(DS_TOPOLOGY_SHARED);
+}
+
+Test(engine_gpu, writes_from_a_buffer_hybrid, .timeout = 60)
+{
+    writes_come_back(DS_TOPOLOGY_HYBRID);
 }
 
 Test(engine_gpu, writes_from_a_buffer_dedicated, .timeout = 60)

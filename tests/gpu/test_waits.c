@@ -144,6 +144,11 @@ Test(waits, dedicated, .timeout = 60)
     waits_and_goes_on(DS_TOPOLOGY_DEDICATED);
 }
 
+Test(waits, hybrid, .timeout = 60)
+{
+    waits_and_goes_on(DS_TOPOLOGY_HYBRID);
+}
+
 Test(waits, manual, .timeout = 60)
 {
     waits_and_goes_on(DS_TOPOLOGY_MANUAL);

@@ -99,6 +99,11 @@ Test(arena_size, dedicated)
     changes_size(DS_TOPOLOGY_DEDICATED);
 }
 
+Test(arena_size, hybrid)
+{
+    changes_size(DS_TOPOLOGY_HYBRID);
+}
+
 Test(arena_size, manual)
 {
     changes_size(DS_TOPOLOGY_MANUAL);

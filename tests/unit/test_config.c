@@ -80,7 +80,7 @@ Test(config, the_ends_of_the_ranges_are_allowed)
 
 Test(config, unknown_enums_are_refused)
 {
-    REFUSED(.topology = DS_TOPOLOGY_MANUAL + 1);
+    REFUSED(.topology = DS_TOPOLOGY_HYBRID + 1);
     REFUSED(.topology = (enum ds_topology)(-1));
     REFUSED(.read_backend = DS_READ_NIL + 1);
     REFUSED(.copy_backend = DS_COPY_NIL + 1);

@@ -66,6 +66,11 @@ Test(idle, dedicated, .timeout = 30)
     sleeps_after_notifications(DS_TOPOLOGY_DEDICATED);
 }
 
+Test(idle, hybrid, .timeout = 30)
+{
+    sleeps_after_notifications(DS_TOPOLOGY_HYBRID);
+}
+
 Test(idle, shared, .timeout = 30)
 {
     sleeps_after_notifications(DS_TOPOLOGY_SHARED);

@@ -1,6 +1,7 @@
 /* The engine as a whole, without a disk and a GPU: every topology does the same work, creation
  * fails cleanly at each step, and nothing is allocated once it runs. */
 #include "engine/clock.h"
+#include "stages/runtime.h"
 #include "unit/support.h"
 
 #include <ds/counters.h>
@@ -109,7 +110,7 @@ static void check_counters(struct ds_engine *engine, uint64_t requests)
 
 Test(pipeline, every_topology_and_number_of_lanes_does_the_same_work)
 {
-    for (int topology = DS_TOPOLOGY_AUTO; topology <= DS_TOPOLOGY_MANUAL; topology++) {
+    for (int topology = DS_TOPOLOGY_AUTO; topology <= DS_TOPOLOGY_HYBRID; topology++) {
         for (uint32_t lanes = 1; lanes <= DS_READ_LANES_MAX; lanes += lanes < 3 ? 1 : 5) {
             struct ds_engine *engine = engine_new(ds_engine_config(
                 .topology = (enum ds_topology)topology, .read_lanes = lanes,
@@ -125,11 +126,30 @@ Test(pipeline, every_topology_and_number_of_lanes_does_the_same_work)
             cr_assert_eq(info.threads - info.decode_threads,
                          info.topology == DS_TOPOLOGY_MANUAL   ? 0
                          : info.topology == DS_TOPOLOGY_SHARED ? 1
+                         : info.topology == DS_TOPOLOGY_HYBRID ? 1 + lanes
                                                                : 4 + lanes);
             ds_engine_destroy(&engine);
             cr_assert_null(engine);
         }
     }
+}
+
+Test(pipeline, automatic_topology_follows_the_number_of_cpus)
+{
+    struct ds_engine_info info = {.struct_size = sizeof(info)};
+    struct ds_engine *engine;
+    cpu_set_t mask;
+
+    cr_expect_eq(pipeline_topology(1), DS_TOPOLOGY_SHARED);
+    cr_expect_eq(pipeline_topology(3), DS_TOPOLOGY_SHARED);
+    cr_expect_eq(pipeline_topology(4), DS_TOPOLOGY_HYBRID);
+    cr_expect_eq(pipeline_topology(128), DS_TOPOLOGY_HYBRID);
+    cr_assert_eq(sched_getaffinity(0, sizeof(mask), &mask), 0);
+    engine = engine_new(ds_engine_config(.read_backend = DS_READ_NIL,
+                                         .copy_backend = DS_COPY_NIL));
+    cr_assert_eq(ds_engine_get_info(engine, &info), 0);
+    cr_assert_eq(info.topology, pipeline_topology((uint32_t)CPU_COUNT(&mask)));
+    ds_engine_destroy(&engine);
 }
 
 Test(pipeline, steps_and_waits_belong_to_manual_engines)
@@ -149,26 +169,26 @@ Test(pipeline, steps_and_waits_belong_to_manual_engines)
 
 Test(pipeline, engines_are_independent)
 {
-    struct ds_engine *engines[6];
+    struct ds_engine *engines[8];
 
-    for (uint32_t i = 0; i < 6; i++)
-        engines[i] = engine_new(ds_engine_config(.topology = 1 + i % 3, .read_backend = DS_READ_NIL,
+    for (uint32_t i = 0; i < 8; i++)
+        engines[i] = engine_new(ds_engine_config(.topology = 1 + i % 4, .read_backend = DS_READ_NIL,
                                                  .copy_backend = DS_COPY_NIL,
                                                  .arena_bytes = 2 << 20));
-    for (uint32_t i = 0; i < 6; i++)
+    for (uint32_t i = 0; i < 8; i++)
         run_workload(engines[i], NULL);
-    for (uint32_t i = 0; i < 6; i++) {
+    for (uint32_t i = 0; i < 8; i++) {
         check_counters(engines[i], REQUESTS);
         ds_engine_destroy(&engines[i]);
     }
 }
 
 /* Threads that come and go at once: the last credit is on its way when the engine is destroyed. */
-Test(pipeline, comes_and_goes_with_requests_just_done)
+static void comes_and_goes(enum ds_topology topology)
 {
     for (uint32_t i = 0; i < 150 / SLOWNESS; i++) {
         struct ds_engine *engine = engine_new(ds_engine_config(
-            .topology = DS_TOPOLOGY_DEDICATED, .pin = DS_PIN_NONE, .read_backend = DS_READ_NIL,
+            .topology = topology, .pin = DS_PIN_NONE, .read_backend = DS_READ_NIL,
             .copy_backend = DS_COPY_NIL, .arena_bytes = 2 << 20));
         struct ds_request request = {.struct_size = sizeof(request), .fd = -1, .size = 1};
         struct ds_queue *queue;
@@ -180,6 +200,12 @@ Test(pipeline, comes_and_goes_with_requests_just_done)
         ds_queue_destroy(&queue);
         ds_engine_destroy(&engine);
     }
+}
+
+Test(pipeline, comes_and_goes_with_requests_just_done)
+{
+    comes_and_goes(DS_TOPOLOGY_DEDICATED);
+    comes_and_goes(DS_TOPOLOGY_HYBRID);
 }
 
 /* Makes an engine, a queue and a file, while call number n of the allocator fails. True: it worked
@@ -238,6 +264,7 @@ Test(pipeline, every_allocation_may_fail_nil)
     check_every_failure(DS_TOPOLOGY_MANUAL, DS_READ_NIL, DS_COPY_NIL);
     check_every_failure(DS_TOPOLOGY_SHARED, DS_READ_NIL, DS_COPY_HOST);
     check_every_failure(DS_TOPOLOGY_DEDICATED, DS_READ_NIL, DS_COPY_HOST);
+    check_every_failure(DS_TOPOLOGY_HYBRID, DS_READ_NIL, DS_COPY_HOST);
 }
 
 Test(pipeline, every_allocation_may_fail_pread)

@@ -108,6 +108,11 @@ Test(crowd, many_producers_and_pollers_lose_no_slot_dedicated)
     run_crowd(DS_TOPOLOGY_DEDICATED, 0, PRODUCERS, POLLERS);
 }
 
+Test(crowd, many_producers_and_pollers_lose_no_slot_hybrid)
+{
+    run_crowd(DS_TOPOLOGY_HYBRID, 0, PRODUCERS, POLLERS);
+}
+
 Test(crowd, many_producers_and_pollers_lose_no_slot_manual)
 {
     run_crowd(DS_TOPOLOGY_MANUAL, 0, 2, 2);

@@ -363,6 +363,7 @@ Test(worker, sleeps_short_while_another_device_may_end_first)
     struct bench bench;
 
     bench_open(&bench, 2, &device_ops);
+    bench.worker.stages[1].park_wakes_on_event = true;
     atomic_store(&bench.fakes[1].wait, STAGE_WAIT_DEVICE);
     bench.fakes[0].park_takes_ns = bench.fakes[1].park_takes_ns = MS_NS;
     worker_park(&bench.worker, SECOND_NS);
@@ -372,6 +373,26 @@ Test(worker, sleeps_short_while_another_device_may_end_first)
     worker_park(&bench.worker, SECOND_NS);
     cr_assert_lt(min_u64(bench.fakes[0].parked_ns - 1, bench.fakes[1].parked_ns), MS_NS);
     cr_assert_eq(atomic_load(&bench.fakes[0].parks) + atomic_load(&bench.fakes[1].parks), 2);
+    worker_fini(&bench.worker);
+}
+
+/* Input for the other stage would not end the sleep. */
+Test(worker, sleeps_short_on_a_device_that_is_deaf_to_the_event)
+{
+    struct bench bench;
+
+    bench_open(&bench, 2, &device_ops);
+    bench.fakes[0].park_takes_ns = bench.fakes[1].park_takes_ns = MS_NS;
+    atomic_store(&bench.fakes[1].wait, STAGE_WAIT_DEVICE);
+    worker_park(&bench.worker, SECOND_NS);
+    cr_assert_eq(atomic_load(&bench.fakes[1].parks), 1);
+    cr_assert_lt(bench.fakes[1].parked_ns, MS_NS);
+    worker_fini(&bench.worker);
+    bench_open(&bench, 1, &device_ops);
+    bench.fakes[0].park_takes_ns = MS_NS;
+    atomic_store(&bench.fakes[0].wait, STAGE_WAIT_DEVICE);
+    worker_park(&bench.worker, SECOND_NS);
+    cr_assert_eq(bench.fakes[0].parked_ns, SECOND_NS, "alone: nobody else has input");
     worker_fini(&bench.worker);
 }
 
