@@ -4,6 +4,7 @@
 #include "engine/clock.h"
 #include "engine/image/target.h"
 #include "engine/notice.h"
+#include "engine/numa.h"
 #include "engine/stats.h"
 #include "stages/copy_vulkan.h"
 
@@ -217,6 +218,7 @@ int ds_engine_get_info(const struct ds_engine *engine, struct ds_engine_info *in
         .arena_kind = engine->staging.kind,
         .device_name = "",
         .decode_threads = engine->decode_threads,
+        .arena_node = numa_node_of(engine->staging.memory),
     };
     struct ds_vulkan_info vulkan = {.struct_size = sizeof(vulkan)};
 

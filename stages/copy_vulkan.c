@@ -10,6 +10,7 @@
  * downloads also begins with one, because it reads what others than we have written. */
 #include "stages/copy_vulkan.h"
 
+#include "engine/cpus.h"
 #include "engine/vulkan/backend.h"
 #include "engine/vulkan/timeline.h"
 #include "stages/copy_measure.h"
@@ -265,6 +266,14 @@ static bool vulkan_manual(void *self)
     const struct copy_vulkan *copy = self;
 
     return copy->backend->queue_mode == DS_VULKAN_QUEUE_MANUAL;
+}
+
+int32_t copy_vulkan_node(const void *self)
+{
+    const struct copy_vulkan *copy = self;
+    const char *pci = copy->backend->device.pci;
+
+    return pci[0] != '\0' ? cpus_device_node(CPUS_SYSFS, pci) : CPUS_UNKNOWN;
 }
 
 const struct copy_gpu_ops copy_vulkan_ops = {

@@ -18,4 +18,7 @@ int copy_vulkan_open(struct ds_vulkan_backend *backend, const struct host *host,
  * gives the back end back. staging_close must have been called. NULL is ignored. */
 void copy_vulkan_close(void *self);
 
+/* copy_vulkan_node returns the NUMA node that the device hangs on, or -1: unknown. */
+int32_t copy_vulkan_node(const void *self);
+
 #endif

@@ -2,6 +2,8 @@
 #include "stages/runtime.h"
 
 #include "engine/clock.h"
+#include "engine/cpus.h"
+#include "stages/copy_vulkan.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -74,26 +76,12 @@ static struct worker **worker_of(struct ds_engine *engine, enum ds_stage stage, 
     return &engine->complete_worker;
 }
 
-/* The CPU that the caller runs on goes last, so that no stage takes it while others are free. */
-static void cpus_caller_last(struct cpus *cpus)
-{
-    int current = sched_getcpu();
-
-    for (uint32_t i = 0; i + 1 < cpus->n; i++) {
-        if (cpus->ids[i] == current) {
-            memmove(&cpus->ids[i], &cpus->ids[i + 1], (cpus->n - 1 - i) * sizeof(cpus->ids[0]));
-            cpus->ids[cpus->n - 1] = current;
-            return;
-        }
-    }
-}
-
 static bool has_threads_apart(enum ds_topology topology)
 {
     return topology == DS_TOPOLOGY_DEDICATED || topology == DS_TOPOLOGY_HYBRID;
 }
 
-static int32_t cpu_for(const struct ds_engine *engine, const struct cpus *cpus,
+static int32_t cpu_for(const struct ds_engine *engine, const struct placement *placement,
                        enum ds_stage stage, uint32_t lane, uint32_t nth)
 {
     const struct ds_engine_config *c = &engine->config;
@@ -101,13 +89,10 @@ static int32_t cpu_for(const struct ds_engine *engine, const struct cpus *cpus,
     if (c->pin == DS_PIN_LIST)
         return c->stage_cpus[stage] == DS_CPU_ANY ? DS_CPU_ANY
                                                   : c->stage_cpus[stage] + (int32_t)lane;
-    if (c->pin == DS_PIN_NONE || !has_threads_apart(engine->topology))
-        return DS_CPU_ANY;
-    /* Two threads that spin on one CPU are worse than two that roam. */
-    return nth < cpus->n ? cpus->ids[nth] : DS_CPU_ANY;
+    return nth < placement->n ? placement->ids[nth] : DS_CPU_ANY;
 }
 
-static void plan_dedicated(struct ds_engine *engine, const struct cpus *cpus)
+static void plan_dedicated(struct ds_engine *engine, const struct placement *placement)
 {
     uint32_t nth = 0;
 
@@ -123,20 +108,20 @@ static void plan_dedicated(struct ds_engine *engine, const struct cpus *cpus)
             *worker_of(engine, pipeline[i].stage, lane) = worker;
             if (pipeline[i].stage == DS_STAGE_COPY && engine->copy_is_manual)
                 continue;
-            worker->cpu = cpu_for(engine, cpus, pipeline[i].stage, lane, nth++);
+            worker->cpu = cpu_for(engine, placement, pipeline[i].stage, lane, nth++);
         }
     }
 }
 
 /* Further read lanes have threads of their own: that is what they are for. */
-static void plan_hybrid(struct ds_engine *engine, const struct cpus *cpus)
+static void plan_hybrid(struct ds_engine *engine, const struct placement *placement)
 {
     struct worker *workers[HALVES];
     uint32_t nth = 0;
 
     for (uint32_t half = 0; half < HALVES; half++) {
         workers[half] = worker_new(engine, halves[half].thread_name);
-        workers[half]->cpu = cpu_for(engine, cpus, halves[half].first, 0, nth++);
+        workers[half]->cpu = cpu_for(engine, placement, halves[half].first, 0, nth++);
     }
     for (uint32_t i = 0; i < DS_STAGE_COUNT; i++)
         *worker_of(engine, pipeline[i].stage, 0) = workers[pipeline[i].half];
@@ -145,17 +130,17 @@ static void plan_hybrid(struct ds_engine *engine, const struct cpus *cpus)
 
         snprintf(name, sizeof(name), "ds-read-%u", lane);
         engine->lane_workers[lane] = worker_new(engine, name);
-        engine->lane_workers[lane]->cpu = cpu_for(engine, cpus, DS_STAGE_READ, lane, nth++);
+        engine->lane_workers[lane]->cpu = cpu_for(engine, placement, DS_STAGE_READ, lane, nth++);
     }
     if (engine->copy_is_manual)
         engine->copy_worker = worker_new(engine, "ds-copy");
 }
 
-static void plan_shared(struct ds_engine *engine, const struct cpus *cpus)
+static void plan_shared(struct ds_engine *engine, const struct placement *placement)
 {
     struct worker *worker = worker_new(engine, "ds-engine");
 
-    worker->cpu = cpu_for(engine, cpus, DS_STAGE_SUBMIT, 0, 0);
+    worker->cpu = cpu_for(engine, placement, DS_STAGE_SUBMIT, 0, 0);
     for (uint32_t i = 0; i < DS_STAGE_COUNT; i++) {
         for (uint32_t lane = 0; lane < engine->lanes_n; lane++)
             *worker_of(engine, pipeline[i].stage, lane) = worker;
@@ -189,23 +174,58 @@ enum ds_topology pipeline_topology(uint32_t cpus_n)
     return topology;
 }
 
+/* Threads that DS_PIN_AUTO pins. */
+static uint32_t pinned_threads(const struct ds_engine *engine)
+{
+    if (engine->config.pin != DS_PIN_AUTO)
+        return 0;
+    if (engine->topology == DS_TOPOLOGY_HYBRID)
+        return HALVES - 1 + engine->lanes_n;
+    if (engine->topology == DS_TOPOLOGY_DEDICATED)
+        return DS_STAGE_COUNT - 1 + engine->lanes_n - engine->copy_is_manual;
+    return 0;
+}
+
+/* Two threads that spin on one CPU are worse than two that roam, and so is one beside the caller:
+ * where there are not CPUs enough, none is pinned. */
+static void place(struct ds_engine *engine, const struct cpus *cpus, struct placement *placement)
+{
+    int32_t gpu_node = engine->gpu_self != NULL ? copy_vulkan_node(engine->gpu_self)
+                                                : CPUS_UNKNOWN;
+    uint32_t threads = pinned_threads(engine);
+
+    *placement = (struct placement){.node = CPUS_UNKNOWN};
+    if (threads > 0) {
+        cpus_place(cpus,
+                   &(struct cpus_wish){
+                       .threads = threads, .caller = sched_getcpu(), .node = gpu_node},
+                   placement);
+        host_log(&engine->host, DS_LOG_INFO, "%spinned: %s", placement->n == 0 ? "not " : "",
+                 placement->reason);
+    }
+    engine->arena_node = CPUS_UNKNOWN;
+    if (cpus->nodes_n > 1)
+        engine->arena_node = placement->n > 0 ? placement->node : gpu_node;
+}
+
 void pipeline_plan(struct ds_engine *engine)
 {
+    struct placement placement;
     struct cpus cpus;
 
-    cpus_read(&cpus);
-    cpus_caller_last(&cpus);
+    cpus_read(&cpus, CPUS_SYSFS);
     if (engine->config.spin_ns == 0)
         engine->config.spin_ns = cpus.n < FEW_CPUS ? SPIN_FEW_CPUS_NS : SPIN_NS;
     engine->topology = engine->config.topology;
     if (engine->topology == DS_TOPOLOGY_AUTO)
         engine->topology = pipeline_topology(cpus.n);
+    place(engine, &cpus, &placement);
     if (engine->topology == DS_TOPOLOGY_DEDICATED)
-        plan_dedicated(engine, &cpus);
+        plan_dedicated(engine, &placement);
     else if (engine->topology == DS_TOPOLOGY_HYBRID)
-        plan_hybrid(engine, &cpus);
+        plan_hybrid(engine, &placement);
     else
-        plan_shared(engine, &cpus);
+        plan_shared(engine, &placement);
     engine->decode_threads = plan_decode(engine, cpus.n);
 }
 

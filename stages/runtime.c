@@ -1,6 +1,7 @@
 /* Making an engine out of its parts, and taking it apart. */
 #include "stages/runtime.h"
 
+#include "engine/numa.h"
 #include "stages/copy_vulkan.h"
 
 #include <errno.h>
@@ -17,10 +18,22 @@ static int choose_copy(struct ds_engine *engine)
     return kind == DS_COPY_VULKAN && engine->config.vulkan == NULL ? -ENODEV : 0;
 }
 
-/* The GPU first: it may have a say in where staging memory comes from. */
-static int open_staging(struct ds_engine *engine)
+/* The GPU first: it may have a say in where threads run and where staging memory comes from. */
+static int open_gpu(struct ds_engine *engine)
 {
-    int rc = 0;
+    int rc;
+
+    if (engine->copy_kind != DS_COPY_VULKAN)
+        return 0;
+    rc = copy_vulkan_open(engine->config.vulkan, &engine->host, &engine->gpu_self);
+    if (rc == 0)
+        engine->copy_is_manual = copy_vulkan_ops.manual(engine->gpu_self);
+    return rc;
+}
+
+static int map_staging(struct ds_engine *engine)
+{
+    int rc;
 
     if (engine->copy_kind != DS_COPY_VULKAN) {
         rc = staging_map(&engine->staging, engine->config.arena_bytes);
@@ -31,12 +44,27 @@ static int open_staging(struct ds_engine *engine)
                      (unsigned long long)(engine->config.arena_bytes >> 20));
         return rc;
     }
-    rc = copy_vulkan_open(engine->config.vulkan, &engine->host, &engine->gpu_self);
-    if (rc != 0)
-        return rc;
-    engine->copy_is_manual = copy_vulkan_ops.manual(engine->gpu_self);
     return copy_vulkan_ops.staging_open(engine->gpu_self, engine->config.arena_bytes,
                                         &engine->staging);
+}
+
+/* On the node of the threads that fill and empty it. */
+static int open_staging(struct ds_engine *engine)
+{
+    struct numa_policy before;
+    int refused, rc;
+
+    if (engine->arena_node < 0)
+        return map_staging(engine);
+    refused = numa_prefer(engine->arena_node, &before);
+    if (refused != 0)
+        host_log(&engine->host, DS_LOG_INFO,
+                 "arena: not placed on node %d: errno %d (set_mempolicy; a seccomp filter?)",
+                 engine->arena_node, -refused);
+    rc = map_staging(engine);
+    if (refused == 0)
+        numa_restore(&before);
+    return rc;
 }
 
 static void close_staging(struct ds_engine *engine)
@@ -217,11 +245,13 @@ static int engine_open(struct ds_engine *engine)
 
     engine->lanes_n = engine->config.read_lanes;
     if (rc == 0)
-        rc = open_staging(engine);
+        rc = open_gpu(engine);
     if (rc != 0)
         return rc;
     pipeline_plan(engine);
-    rc = open_stages(engine);
+    rc = open_staging(engine);
+    if (rc == 0)
+        rc = open_stages(engine);
     if (rc != 0)
         return rc;
     pipeline_connect(engine);

@@ -3,7 +3,6 @@
 #define STAGES_RUNTIME_H
 
 #include "engine/config.h"
-#include "engine/cpus.h"
 #include "engine/file.h"
 #include "stages/complete.h"
 #include "stages/copy.h"
@@ -27,6 +26,7 @@ struct ds_engine {
 
     struct staging staging;
     void *gpu_self;                   /* of copy_vulkan_ops, or NULL */
+    int32_t arena_node;               /* NUMA node to take the arena from; -1: any */
 
     struct submit_stage submit;
     struct read_stage lanes[DS_READ_LANES_MAX];
@@ -56,7 +56,8 @@ struct ds_engine {
 /* pipeline_topology is the rule of DS_TOPOLOGY_AUTO. */
 enum ds_topology pipeline_topology(uint32_t cpus_n);
 
-/* pipeline_plan chooses the topology, the workers and their CPUs; pipeline_connect adds the stages
+/* pipeline_plan chooses the topology, the workers and their CPUs, and the node of the arena (the
+ * GPU half is open by then, if there is one); pipeline_connect adds the stages
  * to them (all opened by then), and tells each stage whom to wake. */
 void pipeline_plan(struct ds_engine *engine);
 void pipeline_connect(struct ds_engine *engine);

@@ -2,6 +2,7 @@
 #include "engine/vulkan/device.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define DEVICES_MAX 32
@@ -43,6 +44,22 @@ static void describe_device(struct vulkan_device *device)
     device->unified_memory =
         device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ||
         device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+}
+
+/* The name of a PCI device in sysfs: domain:bus:device.function. */
+static void describe_bus(struct vulkan_device *device)
+{
+    VkPhysicalDevicePCIBusInfoPropertiesEXT bus = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PCI_BUS_INFO_PROPERTIES_EXT,
+    };
+    VkPhysicalDeviceProperties2 properties = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+        .pNext = &bus,
+    };
+
+    device->vk.GetPhysicalDeviceProperties2(device->physical, &properties);
+    snprintf(device->pci, sizeof(device->pci), "%04x:%02x:%02x.%x", bus.pciDomain & 0xffffffff,
+             bus.pciBus & 0xff, bus.pciDevice & 0xff, bus.pciFunction & 0xf);
 }
 
 struct features {
@@ -343,11 +360,13 @@ static int fill_own_device(struct vulkan_device *device, const struct host *host
 }
 
 /* finish_device: what borrowed and own devices have in common. */
-static void finish_device(struct vulkan_device *device)
+static void finish_device(struct vulkan_device *device, const struct host *host)
 {
     device->can_import_host = device->can_import_host &&
                               device->vk.GetMemoryHostPointerPropertiesEXT != NULL;
     describe_device(device);
+    if (has_extension(device, host, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME))
+        describe_bus(device);
     if (!is_power_of_two(device->import_align_bytes))
         device->can_import_host = false;
     if (device->vk.GetBufferDeviceAddress == NULL)
@@ -374,7 +393,7 @@ int vulkan_device_create(struct vulkan_device *device, const struct host *host, 
         vulkan_device_destroy(device);
         return error;
     }
-    finish_device(device);
+    finish_device(device, host);
     return 0;
 }
 
@@ -419,7 +438,7 @@ int vulkan_device_borrow(struct vulkan_device *device, const struct host *host,
     }
     error = vulkan_dispatch_load_device(&device->vk, host, device->device, false);
     if (error == 0)
-        finish_device(device);
+        finish_device(device, host);
     return error;
 }
 

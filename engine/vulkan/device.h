@@ -25,6 +25,7 @@ struct vulkan_device {
     VkQueue queue;
     VkQueue app_queue;        /* own: never NULL, == queue where there is only one */
     uint64_t import_align_bytes;
+    char pci[24];             /* its address, as sysfs has it; "" = unknown */
     VkPhysicalDeviceProperties properties;
     VkPhysicalDeviceMemoryProperties memory;
 };

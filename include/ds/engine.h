@@ -92,8 +92,11 @@ struct ds_engine_config {
      * `pin` is DS_PIN_LIST. SHARED uses the first entry, HYBRID those of submit and copy.
      * DS_CPU_ANY leaves a thread unpinned. */
     int32_t stage_cpus[DS_STAGE_COUNT];
-    /* DS_PIN_AUTO: DEDICATED and HYBRID pin to distinct CPUs of the process's affinity mask, SHARED
-     * does not pin. DS_PIN_NONE: no thread is pinned. */
+    /* DS_PIN_AUTO: DEDICATED and HYBRID pin to CPUs of the caller's affinity mask: distinct cores
+     * of one last-level cache, on the GPU's NUMA node where that is known, other than the core on
+     * which ds_engine_create runs; second hardware threads only when cores run out; none where
+     * there are not more CPUs than threads. SHARED does not pin. DS_PIN_NONE: no thread is pinned.
+     * Several engines of one process choose alike: pin all but one by hand, or not. */
     enum { DS_PIN_AUTO = 0, DS_PIN_NONE = 1, DS_PIN_LIST = 2 } pin;
 
     /* How long an idle thread spins before it parks, nanoseconds. 0 = 20 us (2 us on fewer than
@@ -189,6 +192,7 @@ struct ds_engine_info {
     const char *arena_kind;       /* "host", "vulkan" or "imported" */
     const char *device_name;      /* Vulkan device, or "" */
     uint32_t decode_threads;      /* of `threads`: those that do nothing but decode */
+    int32_t arena_node;           /* NUMA node of the arena's first page; -1: not told */
 };
 
 /* ds_engine_get_info fills *info up to info->struct_size, which the caller sets.

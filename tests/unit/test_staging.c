@@ -1,8 +1,11 @@
 /* The memory of the arena. */
 #include "engine/staging.h"
 
+#include "engine/numa.h"
+
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -55,6 +58,31 @@ Test(staging, leaves_the_rest_of_the_address_space)
         memset(stagings[i].memory, (int)i, stagings[i].bytes);
         staging_unmap(&stagings[i]);
     }
+}
+
+/* The machine may have one node, and a container may refuse; then nothing has changed. */
+Test(staging, comes_from_the_node_that_is_preferred)
+{
+    struct numa_policy before, after;
+    struct staging staging;
+    int refused = numa_prefer(0, &before);
+
+    cr_expect_eq(numa_prefer(-1, &after), -EINVAL);
+    cr_expect_eq(numa_prefer(NUMA_NODES_MAX, &after), -EINVAL);
+    cr_expect_lt(numa_prefer(NUMA_NODES_MAX - 1, &after), 0);
+    cr_assert_eq(staging_map(&staging, 2 * MIB), 0);
+    if (refused == 0) {
+        cr_expect_eq(numa_node_of(staging.memory), 0);
+        numa_restore(&before);
+        cr_assert_eq(numa_prefer(0, &after), 0);
+        cr_expect_eq(after.mode, before.mode, "restored");
+        cr_expect_arr_eq(after.nodes, before.nodes, sizeof(before.nodes));
+        numa_restore(&before);
+    } else {
+        fprintf(stderr, "skipped: set_mempolicy: errno %d\n", -refused);
+    }
+    staging_unmap(&staging);
+    cr_expect_eq(numa_node_of(NULL), -1);
 }
 
 /* A child must not get at it: with a page shared by fork, the parent's next write moves the parent
