@@ -3,10 +3,6 @@
 
 #include <errno.h>
 
-/* `next` of a run that is not free. */
-#define RUN_OUT  (ARENA_NONE - 1)
-#define RUN_KEPT (ARENA_NONE - 2)
-
 struct arena_class {
     uint32_t octave, sub;
 };
@@ -76,7 +72,7 @@ static void run_mark_used(struct arena *arena, uint32_t unit, uint32_t units)
 {
     arena->runs[unit].units = units;
     arena->runs[unit].is_free = 0;
-    arena->runs[unit].next = RUN_OUT;
+    arena->runs[unit].next = ARENA_RUN_OUT;
     arena->runs[unit + units - 1].units = units;
     arena->runs[unit + units - 1].is_free = 0;
 }
@@ -156,8 +152,8 @@ static uint32_t run_take(struct arena *arena, uint32_t units)
     return unit;
 }
 
-/* Merges a run with its free neighbours. */
-static void run_give(struct arena *arena, uint32_t unit)
+/* Merges it with its free neighbours. */
+void arena_give_merged(struct arena *arena, uint32_t unit)
 {
     uint32_t units = arena->runs[unit].units;
     uint32_t next = unit + units;
@@ -182,20 +178,9 @@ static void kept_merge(struct arena *arena)
         struct arena_kept *kept = &arena->kept[i];
 
         for (; kept->head != kept->tail; kept->head++)
-            run_give(arena, kept->units[kept->head % ARENA_KEPT_RUNS]);
+            arena_give_merged(arena, kept->units[kept->head % ARENA_KEPT_RUNS]);
     }
     arena->kept_n = 0;
-}
-
-/* The runs of this size that wait to be taken again, or NULL. */
-static struct arena_kept *kept_of(struct arena *arena, uint32_t units)
-{
-    return units <= ARENA_KEPT_UNITS ? &arena->kept[units - 1] : NULL;
-}
-
-static uint32_t kept_n(const struct arena_kept *kept)
-{
-    return kept != NULL ? kept->tail - kept->head : 0;
 }
 
 static uint32_t kept_at(const struct arena_kept *kept, uint32_t index)
@@ -203,25 +188,11 @@ static uint32_t kept_at(const struct arena_kept *kept, uint32_t index)
     return kept->units[(kept->head + index) % ARENA_KEPT_RUNS];
 }
 
-static uint32_t kept_take(struct arena *arena, struct arena_kept *kept, uint32_t units)
+uint32_t arena_take_merged(struct arena *arena, uint32_t units)
 {
-    uint32_t unit = kept->units[kept->head++ % ARENA_KEPT_RUNS];
-
-    arena->runs[unit].next = RUN_OUT;
-    arena->kept_n -= units;
-    arena->used_n += units;
-    return unit;
-}
-
-uint32_t arena_take(struct arena *arena, uint32_t units)
-{
-    struct arena_kept *kept;
     uint32_t unit;
 
     DS_ASSERT(units >= 1);
-    kept = kept_of(arena, units);
-    if (kept_n(kept) > 0)
-        return kept_take(arena, kept, units);
     if (units > arena->units_n - arena->used_n)
         return ARENA_NONE;
     unit = run_take(arena, units);
@@ -236,13 +207,13 @@ uint32_t arena_take(struct arena *arena, uint32_t units)
 
 uint32_t arena_take_after(struct arena *arena, uint32_t unit, uint32_t units)
 {
-    struct arena_kept *kept = kept_of(arena, units);
+    struct arena_kept *kept = arena_kept_of(arena, units);
     uint32_t next;
 
-    DS_ASSERT(units >= 1 && unit < arena->units_n && arena->runs[unit].next == RUN_OUT);
+    DS_ASSERT(units >= 1 && unit < arena->units_n && arena->runs[unit].next == ARENA_RUN_OUT);
     next = unit + arena->runs[unit].units;
-    if (kept_n(kept) > 0 && kept_at(kept, 0) == next)
-        return kept_take(arena, kept, units);
+    if (arena_kept_n(kept) > 0 && kept_at(kept, 0) == next)
+        return arena_kept_take(arena, kept, units);
     if (next >= arena->units_n || !arena->runs[next].is_free || arena->runs[next].units < units)
         return ARENA_NONE;
     run_cut(arena, next, units);
@@ -252,12 +223,12 @@ uint32_t arena_take_after(struct arena *arena, uint32_t unit, uint32_t units)
 
 uint32_t arena_take_roomy(struct arena *arena, uint32_t units, uint32_t room)
 {
-    struct arena_kept *kept = kept_of(arena, units);
+    struct arena_kept *kept = arena_kept_of(arena, units);
     uint32_t unit = ARENA_NONE;
 
     DS_ASSERT(units >= 1);
-    if (kept_n(kept) > 1 && kept_at(kept, 1) == kept_at(kept, 0) + units)
-        return kept_take(arena, kept, units);
+    if (arena_kept_n(kept) > 1 && kept_at(kept, 1) == kept_at(kept, 0) + units)
+        return arena_kept_take(arena, kept, units);
     if (room > units)
         unit = class_search(arena, class_covering(room));
     if (unit == ARENA_NONE)
@@ -265,26 +236,6 @@ uint32_t arena_take_roomy(struct arena *arena, uint32_t units, uint32_t room)
     run_cut(arena, unit, units);
     arena->used_n += units;
     return unit;
-}
-
-void arena_give(struct arena *arena, uint32_t unit)
-{
-    struct arena_kept *kept;
-    uint32_t units;
-
-    DS_ASSERT(unit < arena->units_n && !arena->runs[unit].is_free &&
-              arena->runs[unit].next == RUN_OUT);
-    units = arena->runs[unit].units;
-    DS_ASSERT(units >= 1 && units <= arena->used_n);
-    arena->used_n -= units;
-    kept = kept_of(arena, units);
-    if (kept == NULL || kept->tail - kept->head == ARENA_KEPT_RUNS) {
-        run_give(arena, unit);
-        return;
-    }
-    arena->runs[unit].next = RUN_KEPT;
-    kept->units[kept->tail++ % ARENA_KEPT_RUNS] = unit;
-    arena->kept_n += units;
 }
 
 void arena_check(const struct arena *arena)

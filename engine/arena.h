@@ -43,12 +43,47 @@ struct arena {
     struct arena_kept kept[ARENA_KEPT_UNITS]; /* of i + 1 units */
 };
 
+/* `next` of a run that is not free. */
+#define ARENA_RUN_OUT  (ARENA_NONE - 1)
+#define ARENA_RUN_KEPT (ARENA_NONE - 2)
+
 /* arena_open makes an arena of 1..2^31 free units. 0 or -ENOMEM. */
 int arena_open(struct arena *arena, const struct host *host, uint32_t units);
 void arena_close(struct arena *arena, const struct host *host);
 
+/* The runs of this size that wait to be taken again, or NULL. */
+static inline struct arena_kept *arena_kept_of(struct arena *arena, uint32_t units)
+{
+    return units <= ARENA_KEPT_UNITS ? &arena->kept[units - 1] : NULL;
+}
+
+static inline uint32_t arena_kept_n(const struct arena_kept *kept)
+{
+    return kept != NULL ? kept->tail - kept->head : 0;
+}
+
+/* arena_kept_take takes the oldest of them. */
+static inline uint32_t arena_kept_take(struct arena *arena, struct arena_kept *kept, uint32_t units)
+{
+    uint32_t unit = kept->units[kept->head++ % ARENA_KEPT_RUNS];
+
+    arena->runs[unit].next = ARENA_RUN_OUT;
+    arena->kept_n -= units;
+    arena->used_n += units;
+    return unit;
+}
+
+/* arena_take_merged is arena_take where none of this size is kept. */
+uint32_t arena_take_merged(struct arena *arena, uint32_t units);
+
 /* arena_take returns the first unit of a run of `units` >= 1 units, or ARENA_NONE. */
-uint32_t arena_take(struct arena *arena, uint32_t units);
+static inline uint32_t arena_take(struct arena *arena, uint32_t units)
+{
+    struct arena_kept *kept = units != 0 ? arena_kept_of(arena, units) : NULL;
+
+    return arena_kept_n(kept) > 0 ? arena_kept_take(arena, kept, units)
+                                  : arena_take_merged(arena, units);
+}
 
 /* arena_take_after takes `units` right behind the run that begins at `unit`, which must be in use,
  * or returns ARENA_NONE where they are not free. */
@@ -58,8 +93,29 @@ uint32_t arena_take_after(struct arena *arena, uint32_t unit, uint32_t units);
  * is taken next can go right behind it. */
 uint32_t arena_take_roomy(struct arena *arena, uint32_t units, uint32_t room);
 
+/* arena_give_merged returns a run that is not kept to the free ones. */
+void arena_give_merged(struct arena *arena, uint32_t unit);
+
 /* arena_give returns a run by its first unit. */
-void arena_give(struct arena *arena, uint32_t unit);
+static inline void arena_give(struct arena *arena, uint32_t unit)
+{
+    struct arena_run *run = &arena->runs[unit];
+    struct arena_kept *kept;
+    uint32_t units;
+
+    DS_ASSERT(unit < arena->units_n && !run->is_free && run->next == ARENA_RUN_OUT);
+    units = run->units;
+    DS_ASSERT(units >= 1 && units <= arena->used_n);
+    arena->used_n -= units;
+    kept = arena_kept_of(arena, units);
+    if (kept == NULL || arena_kept_n(kept) == ARENA_KEPT_RUNS) {
+        arena_give_merged(arena, unit);
+        return;
+    }
+    run->next = ARENA_RUN_KEPT;
+    kept->units[kept->tail++ % ARENA_KEPT_RUNS] = unit;
+    arena->kept_n += units;
+}
 
 /* arena_check walks everything and asserts the invariants; for tests. */
 void arena_check(const struct arena *arena);

@@ -9,6 +9,7 @@
 
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 #define ARRAY_LENGTH(a) (sizeof(a) / sizeof((a)[0]))
 
 _Noreturn void assert_failed(const char *expression, const char *file, int line);
@@ -52,6 +53,23 @@ static inline uint32_t min_u32(uint32_t a, uint32_t b)
 static inline uint32_t round_up_power_of_two(uint32_t value)
 {
     return value <= 1 ? 1 : 1u << (32 - __builtin_clz(value - 1));
+}
+
+/* The line of *p is going to be written, or read, soon. Fetching it from another core's cache takes
+ * longer than a stage works on an item: whoever pops many asks for all of them first. */
+static inline void prefetch_write(const void *p)
+{
+#if defined(__x86_64__)
+    /* The compiler leaves it out for the oldest x86-64, which take it as no operation. */
+    __asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)p));
+#else
+    __builtin_prefetch(p, 1);
+#endif
+}
+
+static inline void prefetch_read(const void *p)
+{
+    __builtin_prefetch(p, 0);
 }
 
 static inline void cpu_relax(void)

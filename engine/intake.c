@@ -106,8 +106,10 @@ static uint32_t list_pop(struct intake *intake, struct request **requests, uint3
 
 static uint32_t pop_n(struct intake *intake, struct request **requests, uint32_t n)
 {
-    n = intake->single_producer ? ring_pop_n_sc(&intake->ring, (void **)requests, n)
-                                : list_pop(intake, requests, n);
+    if (intake->single_producer)
+        ring_take_n_sc(&intake->ring, (void **)requests, n);
+    else
+        n = list_pop(intake, requests, n);
     atomic_store_explicit(&intake->popped,
                           atomic_load_explicit(&intake->popped, memory_order_relaxed) + n,
                           memory_order_relaxed);
@@ -142,5 +144,7 @@ struct request *intake_drain(struct intake *intake)
 {
     struct request *r;
 
+    if (intake->single_producer && ring_count(&intake->ring) == 0)
+        return NULL;
     return pop_n(intake, &r, 1) == 1 ? r : NULL;
 }

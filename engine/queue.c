@@ -408,6 +408,8 @@ uint32_t ds_queue_poll(struct ds_queue *queue, struct ds_result *results, uint32
         if (n == 0)
             break;
         for (uint32_t i = 0; i < n; i++)
+            request_prefetch(requests[i]);
+        for (uint32_t i = 0; i < n; i++)
             request_result(requests[i], &results[total + i]);
         queue_give_slots(queue, requests, n);
         total += n;

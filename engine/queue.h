@@ -66,7 +66,7 @@ struct ds_queue {
     uint32_t notice_epoch;        /* as epoch and epoch_requests, for `notices` */
     uint32_t notice_requests;
     uint32_t notices_begun;
-    struct request *popped[32];   /* off the intake, not yet begun */
+    struct request *popped[64];   /* off the intake, not yet begun */
     uint32_t popped_n, popped_at;
     struct order order CACHE_ALIGNED; /* copy stage: signals by the GPU */
 

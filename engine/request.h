@@ -101,6 +101,13 @@ _Static_assert(offsetof(struct request, enqueued_ns) == CACHE_LINE &&
                    offsetof(struct request, source) == 2 * CACHE_LINE,
                "what a plain request needs fills two lines");
 
+/* What the stages need of a plain request: the first line to read, the second to write too. */
+static inline void request_prefetch(const struct request *request)
+{
+    prefetch_read(request);
+    prefetch_write(&request->enqueued_ns);
+}
+
 static inline uint32_t request_align(const struct request *request)
 {
     return 1u << request->align_shift;

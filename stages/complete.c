@@ -1,7 +1,7 @@
 /* Ending chunks and requests, exactly once. */
 #include "stages/complete.h"
 
-#include "engine/clock.h"
+#include "engine/ahead.h"
 #include "engine/file.h"
 #include "engine/hist.h"
 #include "engine/image/target.h"
@@ -295,8 +295,11 @@ static uint32_t complete_done(struct complete_stage *stage, uint64_t now_ns)
     STAT_MAX(stage->stats.counters.ring_high_water, ring_count(&stage->done));
     do {
         n = ring_pop_n_sc(&stage->done, (void **)chunks, COMPLETE_BURST);
-        for (uint32_t i = 0; i < n; i++)
+        ahead_begin(chunks, n);
+        for (uint32_t i = 0; i < n; i++) {
+            ahead_next(chunks, n, i);
             chunk_end(stage, chunks[i], now_ns);
+        }
         total += n;
     } while (n == COMPLETE_BURST && total < COMPLETE_TURN_MAX);
     return total;

@@ -1,6 +1,7 @@
 /* Sorting chunks into those that are done and those that the GPU must copy, and batching these. */
 #include "stages/copy.h"
 
+#include "engine/ahead.h"
 #include "engine/clock.h"
 #include "engine/hist.h"
 #include "engine/queue.h"
@@ -399,8 +400,11 @@ static uint32_t copy_pop_lane(struct copy_stage *stage, struct ring *in, uint64_
 
     STAT_MAX(stage->stats.counters.ring_high_water, ring_count(in));
     n = ring_pop_n_sc(in, (void **)chunks, COPY_POP);
-    for (uint32_t i = 0; i < n; i++)
+    ahead_begin(chunks, n);
+    for (uint32_t i = 0; i < n; i++) {
+        ahead_next(chunks, n, i);
         chunk_route(stage, chunks[i], now_ns);
+    }
     if (batch_is_full(stage))
         batch_end(stage);
     return n;

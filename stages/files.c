@@ -123,13 +123,15 @@ static void file_quiesce(struct ds_file *file)
     struct ds_engine *engine = file->engine;
     struct event *event = &engine->complete.files;
 
-    /* seq_cst: the order against file_begin in the submit stage */
+    /* seq_cst: before submit_settle, after which turns see it */
     atomic_store_explicit(&file->closed, true, memory_order_seq_cst);
+    submit_settle(&engine->submit);
     for (;;) {
         uint32_t key = event_prepare(event);
+        /* First: one that is refused from now on and has ended is counted as begun too. */
+        uint64_t ended = atomic_load_explicit(&file->ended, memory_order_acquire);
 
-        if (atomic_load_explicit(&file->begun, memory_order_seq_cst) ==
-            atomic_load_explicit(&file->ended, memory_order_acquire)) {
+        if (atomic_load_explicit(&file->begun, memory_order_relaxed) == ended) {
             event_cancel(event);
             return;
         }

@@ -94,9 +94,10 @@ void ds_vulkan_image_destroy(struct ds_image **handle)
     for (;;) {
         struct event *event = &engine->complete.files;
         uint32_t key = event_prepare(event);
+        /* First: one that is refused from now on and has ended is counted as begun too. */
+        uint64_t ended = atomic_load_explicit(&image->ended, memory_order_acquire);
 
-        if (atomic_load_explicit(&image->begun, memory_order_seq_cst) ==
-            atomic_load_explicit(&image->ended, memory_order_acquire)) {
+        if (atomic_load_explicit(&image->begun, memory_order_seq_cst) == ended) {
             event_cancel(event);
             break;
         }

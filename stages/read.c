@@ -154,6 +154,7 @@ static uint32_t accept(struct read_stage *stage, struct turn *turn)
         return 0;
     STAT_MAX(stage->stats.counters.ring_high_water, queued);
     n = ring_pop_n_sc(&stage->in, (void **)chunks, min_u32(room, TURN_POP_MAX));
+    chunks_prefetch(chunks, n);
     for (uint32_t i = 0; i < n; i++) {
         chunk_advance(chunks[i], CHUNK_READY, CHUNK_IN_READ);
         if (cancels && request_is_cancelled(chunks[i]->request))

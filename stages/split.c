@@ -37,16 +37,17 @@ static uint32_t direct_align(const struct request *r)
     return r->file != NULL ? r->file->offset_align : FD_DIRECT_ALIGN;
 }
 
-static void shape_read(const struct submit_stage *stage, struct request *r)
+static ALWAYS_INLINE void shape_read(const struct submit_stage *stage, struct request *r)
 {
     uint64_t address = (uint64_t)(uintptr_t)r->host;
+    bool in_place = r->host != NULL && stage->copies_data;
 
-    r->in_place = r->host != NULL && stage->copies_data;
     if (direct_possible(stage, r, 0, 0, 0)) {
         r->direct = 1;
         r->align_shift = (uint8_t)__builtin_ctz(direct_align(r));
-        r->in_place = r->in_place && direct_possible(stage, r, address, r->offset, r->size);
+        in_place = in_place && direct_possible(stage, r, address, r->offset, r->size);
     }
+    r->in_place = in_place;
 }
 
 /* `in_place`: decoded straight into the caller's memory. */
@@ -73,11 +74,16 @@ static bool goes_in_small_pieces(const struct submit_stage *stage, const struct 
 /* Chooses how the disk transfers of a request are shaped: through which descriptor, with which
  * alignment, and whether straight from or to the caller's host memory. Fixed here for all of its
  * chunks, since a file can turn buffered at any time. */
-static void request_shape(const struct submit_stage *stage, struct request *r)
+static ALWAYS_INLINE void request_shape(const struct submit_stage *stage, struct request *r,
+                                        bool plain)
 {
     r->direct = 0;
     r->align_shift = 0;
     r->small = goes_in_small_pieces(stage, r);
+    if (plain) {
+        shape_read(stage, r);
+        return;
+    }
     if (request_is_packed(r)) {
         shape_packed(stage, r);
         return;
@@ -102,8 +108,8 @@ static uint64_t request_base(const struct request *r)
 
 /* Fills the disk and payload ranges of chunk number `index`: window [base + index * chunk_bytes,
  * + chunk_bytes) of the file, cut to the request. */
-static void chunk_range(const struct submit_stage *stage, const struct request *r, uint32_t index,
-                        struct chunk *chunk)
+static ALWAYS_INLINE void chunk_range(const struct submit_stage *stage, const struct request *r,
+                                      uint32_t index, struct chunk *chunk)
 {
     uint32_t chunk_bytes = request_chunk_bytes(stage, r);
     uint64_t window = request_base(r) + (uint64_t)index * chunk_bytes;
@@ -144,7 +150,8 @@ static void chunk_range_image(const struct submit_stage *stage, const struct req
     DS_ASSERT(chunk->io_bytes <= limits.bytes_max);
 }
 
-static bool staging_take(struct submit_stage *stage, struct chunk *chunk, uint64_t bytes)
+static ALWAYS_INLINE bool staging_take(struct submit_stage *stage, struct chunk *chunk,
+                                       uint64_t bytes)
 {
     uint64_t units = (bytes + (1u << stage->unit_shift) - 1) >> stage->unit_shift;
     uint32_t unit =
@@ -171,11 +178,12 @@ static void chunk_range_packed(const struct request *r, struct chunk *chunk)
 }
 
 /* Gives the chunk its memory. False: no staging now. */
-static bool chunk_place(struct submit_stage *stage, const struct request *r, struct chunk *chunk)
+static ALWAYS_INLINE bool chunk_place(struct submit_stage *stage, const struct request *r,
+                                      bool plain, struct chunk *chunk)
 {
     uint64_t bytes = chunk->io_bytes;
 
-    if (chunk->packed) {
+    if (!plain && chunk->packed) {
         bytes = packed_run_for(r, chunk->io_bytes).bytes;
         return bytes == 0 || staging_take(stage, chunk, bytes);
     }
@@ -183,42 +191,39 @@ static bool chunk_place(struct submit_stage *stage, const struct request *r, str
         chunk->memory = r->host + chunk->request_offset;
         return true;
     }
-    if (r->special && r->image != NULL)
+    if (!plain && r->special && r->image != NULL)
         bytes += IMAGE_SHIFT_BYTES;
     return staging_take(stage, chunk, bytes);
 }
 
-static enum chunk_kind data_kind(const struct request *r)
+static uint8_t data_kind(const struct request *r)
 {
     if (r->kind == REQUEST_READ)
         return r->special && r->source != NULL ? CHUNK_MEMORY : CHUNK_READ;
     return r->host != NULL ? CHUNK_WRITE : CHUNK_DOWNLOAD;
 }
 
-/* Makes and sends chunk number `index` of a request. False: no credit now. */
-static bool chunk_make(struct submit_stage *stage, struct request *r, uint32_t index,
-                       uint64_t now_ns)
+/* Makes and sends chunk number `index` of a request. False: no credit now. `plain` is a constant
+ * wherever this is inlined: what a request that is not special has no need of is left out then. */
+static ALWAYS_INLINE bool chunk_make(struct submit_stage *stage, struct request *r, uint32_t index,
+                                     bool plain, uint64_t now_ns)
 {
     uint8_t status = __atomic_load_n(&r->status, __ATOMIC_RELAXED);
-    bool image = r->special && r->image != NULL, packed = request_is_packed(r);
+    bool image = !plain && r->special && r->image != NULL;
+    bool packed = !plain && request_is_packed(r);
     struct chunk *chunk;
 
     if (stage->free_chunks_n == 0)
         return false;
     chunk = stage->free_chunks[stage->free_chunks_n - 1];
     DS_ASSERT(chunk->state == CHUNK_FREE);
-    chunk->request = r;
-    chunk->io_done = 0;
-    chunk->arena_unit = CHUNK_NO_ARENA;
-    chunk->status = DS_STATUS_OK;
-    chunk->error = 0;
-    chunk->direct = r->direct;
-    chunk->packed = 0;
-    chunk->ordinary = r->queue->priority != DS_PRIORITY_REALTIME;
-    chunk->joins = 0;
-    chunk->alone = 0;
-    chunk->timed = 0;
-    chunk->kind = data_kind(r);
+    *chunk = (struct chunk){
+        .request = r,
+        .arena_unit = CHUNK_NO_ARENA,
+        .kind = plain ? CHUNK_READ : data_kind(r),
+        .direct = r->direct,
+        .ordinary = r->queue->priority != DS_PRIORITY_REALTIME,
+    };
     if (status == DS_STATUS_OK && request_is_cancelled(r))
         status = DS_STATUS_CANCELLED;
     /* Refused at its begin, or an earlier chunk has failed meanwhile: the rest need not be
@@ -237,8 +242,8 @@ static bool chunk_make(struct submit_stage *stage, struct request *r, uint32_t i
         chunk_range_image(stage, r, false, chunk);
     else
         chunk_range(stage, r, index, chunk);
-    join_check(&stage->join, chunk);
-    if (!chunk_place(stage, r, chunk))
+    join_check(&stage->join, chunk, r);
+    if (!chunk_place(stage, r, plain, chunk))
         return false;
     if (image && !packed)
         chunk_range_image(stage, r, true, chunk);
@@ -308,29 +313,32 @@ static bool notice_make(struct submit_stage *stage, struct request *r, uint64_t 
 bool split_next(struct submit_stage *stage, struct request *r, uint32_t index, uint64_t now_ns)
 {
     if (LIKELY(r->kind == REQUEST_READ || r->kind == REQUEST_WRITE))
-        return chunk_make(stage, r, index, now_ns);
+        return chunk_make(stage, r, index, false, now_ns);
     return r->kind == REQUEST_SIGNAL ? signal_make(stage, r, now_ns)
                                      : notice_make(stage, r, now_ns);
 }
 
-/* Counts the request for its file, unless that is being closed. The order of the two accesses, and
- * of the two in ds_file_close, makes sure that either we see the mark or the closer our count. */
+/* Counts the request for its file, and tells whether that is not being closed. Either we see the
+ * mark, or the closer, who waits for the end of our turn after it, our count. */
 static bool file_begin(struct ds_file *file)
 {
-    atomic_fetch_add_explicit(&file->begun, 1, memory_order_seq_cst);
+    atomic_store_explicit(&file->begun,
+                          atomic_load_explicit(&file->begun, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
     return !atomic_load_explicit(&file->closed, memory_order_seq_cst);
 }
 
 /* Chunks that a request of data needs. */
-static uint32_t chunks_needed(const struct submit_stage *stage, const struct request *r)
+static ALWAYS_INLINE uint32_t chunks_needed(const struct submit_stage *stage,
+                                            const struct request *r, bool plain)
 {
     uint64_t span = r->offset + r->size - request_base(r);
     uint32_t chunk_bytes = request_chunk_bytes(stage, r);
     uint64_t chunks;
 
-    if (request_is_packed(r))
+    if (!plain && request_is_packed(r))
         return 1;
-    if (r->special && r->image != NULL) {
+    if (!plain && r->special && r->image != NULL) {
         struct image_limits limits = image_limits(stage, r);
 
         return image_chunks_count(r->image, &limits);
@@ -343,20 +351,20 @@ static uint32_t chunks_needed(const struct submit_stage *stage, const struct req
 }
 
 /* Places an entry in its queue's two orders. */
-static void order_begin(struct request *r)
+static ALWAYS_INLINE void order_begin(struct request *r, bool plain)
 {
     struct ds_queue *queue = r->queue;
 
     /* A signal of the GPU's would overtake notifications of ours that have not fired yet. Acquire:
      * pairs with the release in notices_fire. */
-    if (r->kind == REQUEST_SIGNAL && queue->port.signals_by_host &&
+    if (!plain && r->kind == REQUEST_SIGNAL && queue->port.signals_by_host &&
         queue->notices_begun !=
             atomic_load_explicit(&queue->notices_fired, memory_order_acquire))
         r->kind = REQUEST_SIGNAL_HOST;
     r->sequence = queue->sequence++;
     r->epoch = queue->epoch;
     r->notice_epoch = queue->notice_epoch;
-    if (LIKELY(r->kind == REQUEST_READ || r->kind == REQUEST_WRITE)) {
+    if (plain || LIKELY(r->kind == REQUEST_READ || r->kind == REQUEST_WRITE)) {
         queue->notice_requests++;
         queue->epoch_requests++;
     } else if (r->kind == REQUEST_SIGNAL) {
@@ -366,25 +374,50 @@ static void order_begin(struct request *r)
     }
 }
 
-void split_begin(struct submit_stage *stage, struct request *r, uint64_t now_ns)
+/* `plain` as in chunk_make. */
+static ALWAYS_INLINE void request_begin(struct submit_stage *stage, struct request *r, bool plain,
+                                        uint64_t now_ns)
 {
     struct ds_queue *queue = r->queue;
 
     tally_add(&stage->stats, &stage->tally,
               now_ns > r->enqueued_ns ? now_ns - r->enqueued_ns : 0, 0);
-    order_begin(r);
+    order_begin(r, plain);
     r->bytes_done = 0; /* the intake used its place */
     if (r->file != NULL && !file_begin(r->file))
         r->status = DS_STATUS_FILE_CLOSED;
-    if (r->special && r->image != NULL && !image_request_begin(r->image->image) &&
+    if (!plain && r->special && r->image != NULL && !image_request_begin(r->image->image) &&
         r->status == DS_STATUS_OK)
         r->status = DS_STATUS_CANCELLED;
     r->chunks_total = 1;
     if (r->status == DS_STATUS_OK && (r->kind == REQUEST_READ || r->kind == REQUEST_WRITE)) {
-        request_shape(stage, r);
-        r->chunks_total = chunks_needed(stage, r);
+        request_shape(stage, r, plain);
+        r->chunks_total = chunks_needed(stage, r, plain);
     }
     atomic_store_explicit(&queue->begun,
                           atomic_load_explicit(&queue->begun, memory_order_relaxed) + 1,
                           memory_order_relaxed);
+}
+
+void split_begin(struct submit_stage *stage, struct request *r, uint64_t now_ns)
+{
+    request_begin(stage, r, false, now_ns);
+}
+
+uint32_t split_plain(struct submit_stage *stage, struct submit_flow *flow,
+                     struct request *const *requests, uint32_t n, uint64_t now_ns)
+{
+    uint32_t i = 0;
+
+    while (i < n && requests[i]->kind == REQUEST_READ && !requests[i]->special) {
+        struct request *r = requests[i++];
+
+        request_begin(stage, r, true, now_ns);
+        if (r->chunks_total != 1 || !chunk_make(stage, r, 0, true, now_ns)) {
+            flow->current = r;
+            flow->chunk = 0;
+            break;
+        }
+    }
+    return i;
 }

@@ -7,11 +7,14 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 /* Requests begun in one turn, at most: keeps a turn short when requests are tiny. */
 #define SUBMIT_TURN_MAX 256
 /* Chunks of requests that are not REALTIME are no larger while a REALTIME queue exists. */
 #define SMALL_BYTES (64u << 10)
+/* How often submit_settle looks: a turn takes some 20 us at most. */
+#define SETTLE_LOOK_NS 20000
 
 int submit_open(struct submit_stage *stage, const struct submit_config *config)
 {
@@ -83,7 +86,7 @@ static struct ds_queue *queue_at(struct submit_stage *stage, uint32_t index)
     return atomic_load_explicit(&stage->queues[index], memory_order_acquire);
 }
 
-static void lane_flush(struct submit_stage *stage, struct submit_lane *lane)
+void submit_lane_flush(struct submit_stage *stage, struct submit_lane *lane)
 {
     if (lane->burst_n == 0)
         return;
@@ -93,21 +96,6 @@ static void lane_flush(struct submit_stage *stage, struct submit_lane *lane)
         event_signal(lane->event);
     STAT_ADD(stage->stats.counters.batches, 1);
     lane->burst_n = 0;
-}
-
-void submit_send(struct submit_stage *stage, struct chunk *chunk, uint64_t now_ns)
-{
-    struct submit_lane *lane;
-
-    if (!chunk->joins && ++stage->next_lane >= stage->lanes_n)
-        stage->next_lane = 0;
-    lane = &stage->lanes[stage->next_lane];
-    join_sent(&stage->join, chunk);
-    chunk_advance(chunk, CHUNK_FREE, CHUNK_READY);
-    chunk->entered_ns = now_ns;
-    lane->burst[lane->burst_n++] = chunk;
-    if (lane->burst_n == SUBMIT_BURST)
-        lane_flush(stage, lane);
 }
 
 static void credit_account(struct submit_stage *stage)
@@ -142,6 +130,8 @@ static struct request *queue_next(struct submit_stage *stage, uint32_t index)
         STAT_MAX(stage->stats.counters.ring_high_water, intake_pending(&queue->intake));
         queue->popped_at = 0;
         queue->popped_n = intake_pop(&queue->intake, queue->popped, ARRAY_LENGTH(queue->popped));
+        for (uint32_t i = 0; i < queue->popped_n; i++)
+            request_prefetch(queue->popped[i]);
         if (atomic_load_explicit(&queue->closing, memory_order_acquire))
             stage->closing |= (uint64_t)1 << index;
     }
@@ -204,6 +194,27 @@ static bool flow_continue(struct submit_stage *stage, struct submit_flow *flow, 
     return true;
 }
 
+/* The usual case: nobody to share with, no window to mind, and plain requests that have been popped
+ * already. Returns how many it has begun, `max` at most. */
+static uint32_t flow_run_plain(struct submit_stage *stage, struct submit_flow *flow, uint64_t set,
+                               uint32_t max, uint64_t now_ns)
+{
+    uint64_t pending = stage->pending & set;
+    struct ds_queue *queue;
+    uint32_t n;
+
+    if (pending == 0 || (pending & (pending - 1)) != 0 ||
+        schedule_members(&stage->schedule, DS_PRIORITY_REALTIME) != 0)
+        return 0;
+    queue = queue_at(stage, (uint32_t)__builtin_ctzll(pending));
+    if (queue == NULL)
+        return 0;
+    n = split_plain(stage, flow, queue->popped + queue->popped_at,
+                    min_u32(queue->popped_n - queue->popped_at, max), now_ns);
+    queue->popped_at += n;
+    return n;
+}
+
 /* Begins requests of the queues in `set` until there are no more, no credit, or enough for a turn.
  * Returns how many. */
 static uint32_t flow_run(struct submit_stage *stage, struct submit_flow *flow, uint64_t set,
@@ -213,8 +224,13 @@ static uint32_t flow_run(struct submit_stage *stage, struct submit_flow *flow, u
 
     flow->starved = false;
     while (flow_continue(stage, flow, now_ns) && begun < SUBMIT_TURN_MAX) {
-        struct request *r = request_next(stage, set);
+        uint32_t n = flow_run_plain(stage, flow, set, SUBMIT_TURN_MAX - begun, now_ns);
+        struct request *r;
 
+        begun += n;
+        if (n > 0)
+            continue;
+        r = request_next(stage, set);
         if (r == NULL)
             break;
         split_begin(stage, r, now_ns);
@@ -289,6 +305,7 @@ static uint32_t submit_reclaim(struct submit_stage *stage, uint64_t now_ns)
 
     do {
         n = ring_pop_n_sc(&stage->returned, (void **)chunks, SUBMIT_BURST);
+        chunks_prefetch(chunks, n);
         for (uint32_t i = 0; i < n; i++)
             chunk_reclaim(stage, chunks[i], now_ns);
         total += n;
@@ -336,12 +353,38 @@ static bool detach_is_due(struct submit_stage *stage)
     return false;
 }
 
+/* seq_cst: marks of files are read after it; pairs with the load in submit_settle. */
+static void turn_begin(struct submit_stage *stage)
+{
+    uint32_t turn = atomic_load_explicit(&stage->turn, memory_order_relaxed);
+
+    atomic_store_explicit(&stage->turn, turn + 1, memory_order_seq_cst);
+}
+
+/* release: what was begun; pairs with the loads in submit_settle */
+static void turn_end(struct submit_stage *stage)
+{
+    uint32_t turn = atomic_load_explicit(&stage->turn, memory_order_relaxed);
+
+    atomic_store_explicit(&stage->turn, turn + 1, memory_order_release);
+}
+
+void submit_settle(const struct submit_stage *stage)
+{
+    uint32_t turn = atomic_load_explicit(&stage->turn, memory_order_seq_cst);
+
+    while (turn % 2 != 0 && atomic_load_explicit(&stage->turn, memory_order_acquire) == turn)
+        nanosleep(&(struct timespec){.tv_nsec = SETTLE_LOOK_NS}, NULL);
+}
+
 static uint32_t submit_work(void *self, uint64_t now_ns)
 {
     struct submit_stage *stage = self;
-    uint32_t moved = submit_reclaim(stage, now_ns);
     uint64_t realtime = schedule_members(&stage->schedule, DS_PRIORITY_REALTIME);
+    uint32_t moved;
 
+    turn_begin(stage);
+    moved = submit_reclaim(stage, now_ns);
     ready_take(stage);
     moved += blocked_run(stage, now_ns);
     moved += flow_run(stage, &stage->realtime, realtime, now_ns);
@@ -350,10 +393,11 @@ static uint32_t submit_work(void *self, uint64_t now_ns)
     if (!stage->realtime.starved)
         moved += flow_run(stage, &stage->ordinary, ~realtime, now_ns);
     for (uint32_t i = 0; i < stage->lanes_n; i++)
-        lane_flush(stage, &stage->lanes[i]);
+        submit_lane_flush(stage, &stage->lanes[i]);
     credit_account(stage);
     if (stage->closing != 0)
         submit_detach(stage);
+    turn_end(stage);
     return moved;
 }
 

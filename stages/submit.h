@@ -69,6 +69,7 @@ struct submit_stage {
     /* Bit i: queue i has something new. By ds_queue_submit and ds_queue_destroy, on any thread. */
     _Atomic uint64_t ready CACHE_ALIGNED;
     uint64_t pending CACHE_ALIGNED; /* queues seen ready, not yet found empty */
+    _Atomic uint32_t turn;        /* odd while a turn is under way; see submit_settle */
     uint64_t closing;             /* queues to be let go when they are at rest */
     struct event detached;        /* a queue was let go */
     struct schedule schedule;
@@ -87,6 +88,11 @@ void submit_add_lane(struct submit_stage *stage, struct ring *out, struct event 
 
 /* submit_attach registers a queue at a free index, which queue->index holds. Any thread. */
 void submit_attach(struct submit_stage *stage, struct ds_queue *queue);
+
+/* submit_settle returns when no turn is under way any more that may have missed a store made before
+ * the call (seq_cst). So a mark on a file costs the stage one fence a turn, and not one for each of
+ * its requests. Waits for the end of a turn, at most. Any thread but the stage's in its turn. */
+void submit_settle(const struct submit_stage *stage);
 
 extern const struct stage_ops submit_stage_ops;
 

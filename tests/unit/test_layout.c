@@ -63,10 +63,16 @@ Test(layout, intake)
     cr_assert_eq(LINE_OF(struct intake, oldest), LINE_OF(struct intake, popped));
 }
 
-/* ck keeps the two ends of a ring apart. */
+/* The two ends of a ring and what both read are on lines of their own, also where rings follow each
+ * other or something else. */
 Test(layout, ring)
 {
-    cr_assert_geq(offsetof(struct ring, ck.p_tail), offsetof(struct ring, ck.c_head) + CACHE_LINE);
+    cr_assert_eq(_Alignof(struct ring), CACHE_LINE);
+    APART(struct ring, ck.c_head, ck.p_tail);
+    APART(struct ring, ck.p_tail, ck.mask);
+    cr_assert_eq(LINE_OF(struct ring, ck.mask), LINE_OF(struct ring, slots));
+    cr_assert_eq(sizeof(struct ring) % CACHE_LINE, 0);
+    APART(struct submit_stage, returned, lanes);
 }
 
 /* Constants, the producers' part, the submit stage's, the complete stage's, the waiters'. */
@@ -91,6 +97,7 @@ Test(layout, submit_stage)
 {
     APART(struct submit_stage, queues, ready);
     APART(struct submit_stage, ready, pending);
+    APART(struct submit_stage, ready, turn);
 }
 
 /* A file's counters: producers, submit, complete. */

@@ -87,12 +87,50 @@ Test(ring, batches_keep_the_order_round_the_end)
     ring_close(&ring, &host);
 }
 
+/* Who knows from elsewhere how many there are does not look at the tail. */
+Test(ring, takes_what_is_known_to_be_there)
+{
+    struct ring ring;
+    void *out[7];
+    uintptr_t pushed = 0, popped = 0;
+
+    cr_assert_eq(ring_open(&ring, &host, 7), 0);
+    for (uint32_t round = 0; round < 100; round++) {
+        uint32_t n = round % 7 + 1;
+
+        for (uint32_t i = 0; i < n; i++)
+            cr_assert(ring_push_sp(&ring, tag(++pushed)));
+        ring_take_n_sc(&ring, out, n - n / 2);
+        ring_take_n_sc(&ring, out + n - n / 2, n / 2);
+        for (uint32_t i = 0; i < n; i++)
+            cr_assert_eq(out[i], tag(++popped));
+    }
+    cr_assert_eq(ring_count(&ring), 0);
+    ring_close(&ring, &host);
+}
+
+/* The producer looks at the consumer's line only when the room that it knows of is used up. */
+Test(ring, looks_for_room_once_a_round)
+{
+    struct ring ring;
+    void *out;
+
+    cr_assert_eq(ring_open(&ring, &host, 7), 0);
+    for (uintptr_t n = 1; n <= 100; n++) {
+        cr_assert(ring_push_sp(&ring, tag(n)));
+        cr_assert_eq(ring.room_until, (n - 1) / 7 * 7 + 7, "entry %zu", (size_t)n);
+        cr_assert(ring_pop_mc(&ring, &out));
+    }
+    ring_close(&ring, &host);
+}
+
 /* Positions count modulo 2^32: a ring does not notice when they wrap. */
 static void set_position(struct ring *ring, uint32_t position)
 {
     ring->ck.p_head = position;
     ring->ck.p_tail = position;
     ring->ck.c_head = position;
+    ring->room_until = position + ring->ck.mask;
 }
 
 Test(ring, positions_wrap_at_2_to_the_32)

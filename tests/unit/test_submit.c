@@ -6,6 +6,8 @@
 
 #include <ds/file.h>
 #include <errno.h>
+#include <pthread.h>
+#include <time.h>
 
 #define SHAPES (3000 / SLOWNESS)
 #define CHUNK_BYTES 65536u
@@ -416,5 +418,36 @@ Test(submit, credit_that_comes_after_the_last_turn_is_taken_back)
     cr_assert_not_null(submit_stage_ops.stop);
     submit_stage_ops.stop(&flow.submit);
     cr_assert_eq(flow.submit.free_chunks_n, flow.submit.chunks_max);
+    flow_close(&flow);
+}
+
+/* Whoever marks a file waits for the turn that may not have seen the mark, and for no other. */
+static void *settle(void *argument)
+{
+    _Atomic bool *settled = argument;
+
+    submit_settle(&flow.submit);
+    atomic_store(settled, true);
+    return NULL;
+}
+
+Test(submit, a_mark_waits_for_the_turn_that_may_have_missed_it)
+{
+    _Atomic bool settled = false;
+    pthread_t thread;
+
+    flow_open(&flow, &(struct flow_options){.kind = COPY_KIND_GPU});
+    submit_stage_ops.work(&flow.submit, 1);
+    cr_assert_eq(atomic_load(&flow.submit.turn), 2, "one turn has begun and ended");
+    submit_settle(&flow.submit); /* none is under way */
+    atomic_fetch_add(&flow.submit.turn, 1);
+    cr_assert_eq(atomic_load(&flow.submit.turn) % 2, 1, "a turn was left open");
+    cr_assert_eq(pthread_create(&thread, NULL, settle, &settled), 0);
+    nanosleep(&(struct timespec){.tv_nsec = 5 * MS_NS}, NULL);
+    cr_assert_not(atomic_load(&settled), "in the middle of a turn");
+    atomic_fetch_add(&flow.submit.turn, 2); /* it ended, and the next began */
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert(atomic_load(&settled));
+    atomic_fetch_add(&flow.submit.turn, 1);
     flow_close(&flow);
 }
