@@ -34,11 +34,12 @@ struct packed_run {
 static inline struct packed_run packed_run_for(const struct request *r, uint64_t io_bytes)
 {
     struct packed_run run = {.bytes = r->source != NULL ? 0 : io_bytes};
+    uint64_t room_bytes = r->image != NULL ? r->room_bytes : 0; /* else it is gpu_address */
 
     run.shuffled = align_up_u64(run.bytes, PACKED_ALIGN);
     if (r->transform != DS_CODEC_TRANSFORM_NONE)
         run.bytes = run.shuffled + r->unpacked_bytes;
-    run.decoded = align_up_u64(run.bytes + r->room_bytes, PACKED_ALIGN);
+    run.decoded = align_up_u64(run.bytes + room_bytes, PACKED_ALIGN);
     if (!r->in_place)
         run.bytes = run.decoded + r->unpacked_bytes;
     return run;

@@ -169,6 +169,7 @@ static int codec_size_check(const struct queue_port *port, const struct ds_reque
             .source = request->source,
             .transform = (uint8_t)request->transform,
             .unpacked_bytes = request->uncompressed_size,
+            .image = request->image_target != NULL ? &checked->target : NULL,
             .room_bytes = (uint32_t)room,
             .in_place = request->host != NULL && port->memory_checked,
         };

@@ -69,7 +69,7 @@ struct request {
     const char *name;      /* the caller's */
     union {
         uint64_t gpu_address; /* of gpu_buffer's first byte, or what gpu_offset counts from; or 0 */
-        uint32_t room_bytes;  /* decoded for an image: to move rows into; see image_whole_room */
+        uint32_t room_bytes;  /* with image, decoded: to move rows into; see image_whole_room */
     };
     struct image_target *image; /* READ into an image: the slot's record of it; else NULL */
     uint64_t wait_semaphore; /* VkSemaphore that must reach wait_value before it begins; or 0 */

@@ -52,6 +52,8 @@ static struct ds_request to_buffer(struct gpu_rig *g, struct ds_request request,
     request.gpu_buffer = ds_vulkan_buffer(g->buffer.buffer);
     request.gpu_offset = at;
     request.gpu_buffer_bytes = BUFFER_BYTES;
+    if (at % 8 == 0) /* both with and without */
+        request.gpu_address = g->buffer.address;
     return request;
 }
 
