@@ -216,7 +216,8 @@ static int vulkan_staging_make(void *self, uint64_t bytes, struct staging *stagi
         return error;
     error = vulkan_scatter_open(&copy->recorder.scatter, &backend->device, copy->host,
                                 backend->batches_max,
-                                vulkan_scatter_pieces_max(backend->batch_regions_max, bytes));
+                                vulkan_scatter_pieces_max(backend->batch_regions_max, bytes),
+                                backend->scatter_groups_max);
     if (error != 0)
         vulkan_staging_close(&copy->staging, &backend->device, staging);
     else if (!atomic_load_explicit(&backend->scatter_measured, memory_order_relaxed))

@@ -1,7 +1,7 @@
 /* Makes the back end from its config, and guards its queue. */
 #include "engine/vulkan/backend.h"
 
-#include "engine/vulkan/buffer.h"
+#include "engine/vulkan/scatter.h"
 
 #include <errno.h>
 
@@ -54,6 +54,8 @@ static int check_config(const struct host *host, const struct ds_vulkan_backend_
         return refuse(host, "batches_max is above 16");
     if (config->batch_regions_max > REGIONS_MAX)
         return refuse(host, "batch_regions_max is above 65536");
+    if (config->scatter_groups_max > SCATTER_GROUPS_MAX)
+        return refuse(host, "scatter_groups_max is above 65535");
     return 0;
 }
 
@@ -150,6 +152,8 @@ static void fill_backend(struct ds_vulkan_backend *backend,
         config->batch_regions_max != 0 ? config->batch_regions_max : REGIONS_DEFAULT;
     backend->batch_bytes_max =
         config->batch_bytes_max != 0 ? config->batch_bytes_max : BYTES_DEFAULT;
+    backend->scatter_groups_max =
+        config->scatter_groups_max != 0 ? config->scatter_groups_max : SCATTER_GROUPS_MAX;
     if (backend->queue_mode == DS_VULKAN_QUEUE_LOCKED) {
         backend->lock_queue = config->lock_queue;
         backend->unlock_queue = config->unlock_queue;

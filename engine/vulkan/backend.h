@@ -15,6 +15,7 @@ struct ds_vulkan_backend {
     uint32_t batches_max;
     uint32_t batch_regions_max;
     uint64_t batch_bytes_max;
+    uint32_t scatter_groups_max; /* 1..SCATTER_GROUPS_MAX */
     enum ds_vulkan_copy_path copy_path;
     bool can_scatter;                /* never with PATH_COPY */
     _Atomic bool scatter_measured;   /* scatter_max_bytes needs no measurement (any more) */

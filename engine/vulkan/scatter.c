@@ -12,8 +12,6 @@
 #define SCATTER_CODE_BYTES 0
 #endif
 
-#define GROUPS_MAX 65535u /* what every device grants; the shader strides over the rest */
-
 struct arguments {
     uint64_t pieces;
     uint32_t pieces_n;
@@ -67,7 +65,8 @@ static VkResult open_pipeline(struct vulkan_scatter *scatter)
 }
 
 int vulkan_scatter_open(struct vulkan_scatter *scatter, const struct vulkan_device *device,
-                        const struct host *host, uint32_t batches, uint32_t pieces_max)
+                        const struct host *host, uint32_t batches, uint32_t pieces_max,
+                        uint32_t groups_max)
 {
     uint64_t table_bytes = (uint64_t)batches * pieces_max * sizeof(struct scatter_piece);
     const char *call = "vkCreatePipelineLayout";
@@ -75,7 +74,9 @@ int vulkan_scatter_open(struct vulkan_scatter *scatter, const struct vulkan_devi
     int error;
 
     DS_ASSERT(vulkan_device_can_scatter(device) && batches > 0 && pieces_max > 0);
-    *scatter = (struct vulkan_scatter){.device = device, .pieces_max = pieces_max};
+    DS_ASSERT(groups_max > 0 && groups_max <= SCATTER_GROUPS_MAX);
+    *scatter = (struct vulkan_scatter){
+        .device = device, .pieces_max = pieces_max, .groups_max = groups_max};
     error = vulkan_buffer_open(&scatter->table, device, host, VULKAN_BUFFER_UPLOAD, table_bytes);
     if (error != 0) {
         vulkan_scatter_close(scatter);
@@ -154,5 +155,5 @@ void vulkan_scatter_record(const struct vulkan_scatter *scatter, VkCommandBuffer
     vk->CmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, scatter->pipeline);
     vk->CmdPushConstants(commands, scatter->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
                          sizeof(arguments), &arguments);
-    vk->CmdDispatch(commands, min_u32(scatter->pieces_n, GROUPS_MAX), 1, 1);
+    vk->CmdDispatch(commands, min_u32(scatter->pieces_n, scatter->groups_max), 1, 1);
 }

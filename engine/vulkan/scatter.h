@@ -8,6 +8,7 @@
 #include "engine/vulkan/buffer.h"
 
 #define SCATTER_PIECE_BYTES 16384u
+#define SCATTER_GROUPS_MAX  65535u /* what every device grants; the shader strides over the rest */
 
 /* As shaders/scatter.comp has it. */
 struct scatter_piece {
@@ -25,6 +26,7 @@ struct vulkan_scatter {
     VkPipeline pipeline;
     struct vulkan_buffer table; /* pieces_max for each batch */
     uint32_t pieces_max;
+    uint32_t groups_max; /* of one dispatch */
     struct scatter_piece *pieces; /* of the batch that is being filled */
     uint32_t pieces_n;
     uint32_t batch;
@@ -34,9 +36,10 @@ struct vulkan_scatter {
 uint32_t vulkan_scatter_pieces_max(uint32_t regions_n, uint64_t bytes_n);
 
 /* vulkan_scatter_open makes the pipeline and a table for each of `batches` batches. The device can
- * scatter. 0, -ENOMEM or -EIO, with nothing left behind. */
+ * scatter; groups_max is 1 to SCATTER_GROUPS_MAX. 0, -ENOMEM or -EIO, with nothing left behind. */
 int vulkan_scatter_open(struct vulkan_scatter *scatter, const struct vulkan_device *device,
-                        const struct host *host, uint32_t batches, uint32_t pieces_max);
+                        const struct host *host, uint32_t batches, uint32_t pieces_max,
+                        uint32_t groups_max);
 
 /* vulkan_scatter_close: the GPU must be done with it. One of zeros is ignored. */
 void vulkan_scatter_close(struct vulkan_scatter *scatter);

@@ -94,6 +94,10 @@ struct ds_vulkan_backend_config {
     /* A submission is closed once it moves half of the bytes that are under way, so that the next
      * one is made while it runs; at the latest with so many. 0 = 16 MiB. */
     uint64_t batch_bytes_max;
+    /* Workgroups of one submission that copy by shader at once, each of 256 invocations, 16 KiB at
+     * a time. Fewer leave more of the GPU to frames that are drawn meanwhile; too few do not keep
+     * the bus busy. 0 = one for each 16 KiB and each region. Range 1..65535. */
+    uint32_t scatter_groups_max;
 };
 
 #ifndef __cplusplus

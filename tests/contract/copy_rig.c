@@ -43,6 +43,7 @@ static VKAPI_ATTR void VKAPI_CALL hook_CmdDispatch(VkCommandBuffer commands, uin
                                                    uint32_t z)
 {
     rig_hooks.dispatches++;
+    rig_hooks.groups = x;
     real.CmdDispatch(commands, x, y, z);
 }
 
@@ -168,6 +169,7 @@ void rig_backend(struct rig *rig, const struct rig_options *options)
         .batch_regions_max = options->regions_max,
         .copy_path = options->copy_path,
         .scatter_max_bytes = options->scatter_max_bytes,
+        .scatter_groups_max = options->scatter_groups_max,
         .log = rig_log,
     };
     int error;

@@ -21,6 +21,7 @@ struct rig_options {
     uint32_t regions_max;
     enum ds_vulkan_copy_path copy_path;
     uint32_t scatter_max_bytes;
+    uint32_t scatter_groups_max;
 };
 
 /* What the hooks saw, and what they shall answer. Lent devices only. */
@@ -29,6 +30,7 @@ struct rig_hooks {
     _Atomic uint32_t copy_regions;
     _Atomic uint32_t barriers;
     _Atomic uint32_t dispatches;
+    _Atomic uint32_t groups;          /* of the last of these */
     _Atomic uint32_t submits;
     _Atomic uint32_t submit_infos;    /* of the last vkQueueSubmit */
     _Atomic uint32_t ticket_signals;  /* semaphores in the last of them */

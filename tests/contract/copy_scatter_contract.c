@@ -143,6 +143,30 @@ Test(copy_scatter, more_pieces_than_workgroups)
     table_close(&t);
 }
 
+/* Few workgroups copy everything, one piece after the other. */
+Test(copy_scatter, no_more_workgroups_than_allowed)
+{
+    static const uint32_t limits[] = {1, 7};
+
+    for (uint32_t i = 0; i < ARRAY_LENGTH(limits); i++) {
+        struct table t;
+
+        table_open(&t, &(struct rig_options){SCATTER_OPTIONS, .scatter_groups_max = limits[i]},
+                   1 << 20);
+        table_clear(&t);
+        for (uint32_t k = 0; k < 5; k++) /* ten pieces */
+            table_add(&t, 3 + k * 30000, 60000 + k * 20001, SCATTER_PIECE_BYTES + 9, false);
+        table_check(&t);
+        cr_expect_eq(rig_hooks.dispatches, 1);
+        cr_expect_eq(rig_hooks.groups, limits[i]);
+        table_clear(&t);
+        table_add(&t, 100, 5, 4096, false);
+        table_check(&t);
+        cr_expect_eq(rig_hooks.groups, 1, "never more than there are pieces");
+        table_close(&t);
+    }
+}
+
 /* What touches is one region, and what is larger than the limit goes by command. */
 Test(copy_scatter, joined_before_it_is_sorted_by_size)
 {

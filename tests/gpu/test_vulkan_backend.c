@@ -88,6 +88,7 @@ Test(backend, refuses_bad_configs)
     EXPECT_REFUSED(-EINVAL, "staging", .staging = (enum ds_vulkan_staging)3);
     EXPECT_REFUSED(-EINVAL, "batches", .batches_max = 17);
     EXPECT_REFUSED(-EINVAL, "regions", .batch_regions_max = 65537);
+    EXPECT_REFUSED(-EINVAL, "groups", .scatter_groups_max = 65536);
     EXPECT_REFUSED(-EINVAL, "LOCKED", .queue_mode = DS_VULKAN_QUEUE_LOCKED);
     EXPECT_REFUSED(-EINVAL, "unlock", .lock_queue = nothing);
     EXPECT_REFUSED(-EINVAL, "lock", .unlock_queue = nothing);
