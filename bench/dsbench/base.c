@@ -1,12 +1,15 @@
 #include "base.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+
+#define SPIN_NS 60000 /* the last part of a wait is spun: a sleep ends late */
 
 _Atomic bool interrupted;
 
@@ -37,6 +40,19 @@ uint64_t now_ns(void)
 uint64_t cpu_now_ns(void)
 {
     return clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+void moment_approach(uint64_t due_ns, uint64_t now)
+{
+    if (due_ns > now + SPIN_NS) {
+        uint64_t until_ns = due_ns - SPIN_NS;
+        struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
+                                 .tv_nsec = (long)(until_ns % NS_PER_S)};
+
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+    } else {
+        sched_yield(); /* on few cores others may need this one */
+    }
 }
 
 const char *size_text(char *buffer, uint64_t bytes)

@@ -20,6 +20,10 @@ uint64_t now_ns(void);
  * but in nanoseconds. */
 uint64_t cpu_now_ns(void);
 
+/* moment_approach waits, with `now` before due_ns, for most of what is left or for a moment: it is
+ * called until due_ns has come. It also returns when a signal arrives. */
+void moment_approach(uint64_t due_ns, uint64_t now);
+
 /* size_text writes 65536 as "64K", 1000 as "1000": the form that --size takes. Returns buffer. */
 #define SIZE_TEXT_BYTES 24
 const char *size_text(char *buffer, uint64_t bytes);

@@ -8,24 +8,46 @@
 /* Every Vulkan function that dsbench calls once it has a device. */
 #define GPU_FUNCTIONS(X)                                                                           \
     X(AllocateCommandBuffers)                                                                      \
+    X(AllocateDescriptorSets)                                                                      \
     X(AllocateMemory)                                                                              \
     X(BeginCommandBuffer)                                                                          \
     X(BindBufferMemory)                                                                            \
+    X(CmdBindDescriptorSets)                                                                       \
+    X(CmdBindPipeline)                                                                             \
     X(CmdCopyBuffer)                                                                               \
+    X(CmdDispatch)                                                                                 \
     X(CmdFillBuffer)                                                                               \
     X(CmdPipelineBarrier)                                                                          \
+    X(CmdPushConstants)                                                                            \
+    X(CmdResetQueryPool)                                                                           \
+    X(CmdWriteTimestamp)                                                                           \
     X(CreateBuffer)                                                                                \
     X(CreateCommandPool)                                                                           \
+    X(CreateComputePipelines)                                                                      \
+    X(CreateDescriptorPool)                                                                        \
+    X(CreateDescriptorSetLayout)                                                                   \
     X(CreateFence)                                                                                 \
+    X(CreatePipelineLayout)                                                                        \
+    X(CreateQueryPool)                                                                             \
+    X(CreateShaderModule)                                                                          \
     X(DestroyBuffer)                                                                               \
     X(DestroyCommandPool)                                                                          \
+    X(DestroyDescriptorPool)                                                                       \
+    X(DestroyDescriptorSetLayout)                                                                  \
     X(DestroyFence)                                                                                \
+    X(DestroyPipeline)                                                                             \
+    X(DestroyPipelineLayout)                                                                       \
+    X(DestroyQueryPool)                                                                            \
+    X(DestroyShaderModule)                                                                         \
     X(EndCommandBuffer)                                                                            \
     X(FreeMemory)                                                                                  \
     X(GetBufferMemoryRequirements)                                                                 \
+    X(GetQueryPoolResults)                                                                         \
     X(MapMemory)                                                                                   \
     X(QueueSubmit)                                                                                 \
+    X(ResetCommandPool)                                                                            \
     X(ResetFences)                                                                                 \
+    X(UpdateDescriptorSets)                                                                        \
     X(WaitForFences)
 
 struct gpu {

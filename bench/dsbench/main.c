@@ -16,6 +16,7 @@ int main(int argc, char **argv)
         [COMMAND_REPORT] = command_report,
         [COMMAND_DIFF] = command_diff,
         [COMMAND_CODEC] = command_codec,
+        [COMMAND_FRAMETIME] = command_frametime,
     };
     struct options options;
     int status = options_parse(argc, argv, &options);

@@ -4,14 +4,12 @@
 
 #include <errno.h>
 #include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 
 #define BATCH_MAX     64
-#define SPIN_NS       60000 /* the last part of a wait is spun: a sleep ends late */
 #define SLOT_SLEEP_NS 20000 /* all slots are in flight */
 
 struct open_loop {
@@ -114,19 +112,6 @@ static uint64_t slots_free(const struct open_loop *l)
     return atomic_load_explicit(&l->put, memory_order_acquire) - l->taken;
 }
 
-static void moment_wait(uint64_t due_ns, uint64_t now)
-{
-    if (due_ns > now + SPIN_NS) {
-        uint64_t until_ns = due_ns - SPIN_NS;
-        struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
-                                 .tv_nsec = (long)(until_ns % NS_PER_S)};
-
-        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
-    } else {
-        sched_yield(); /* on few cores the engine may need this one */
-    }
-}
-
 /* Sends what is due at `now`, at most a batch. */
 static uint32_t due_send(struct open_loop *l, double *due, uint64_t now, uint64_t most,
                          struct open_result *result)
@@ -198,7 +183,7 @@ void open_loop_pass(struct open_loop *loop, struct measure *measure, struct open
     atomic_store(&d->bytes, 0);
     while (sending_goes_on(loop, issued, now = now_ns(), due)) {
         if ((uint64_t)due > now)
-            moment_wait(due, now);
+            moment_approach((uint64_t)due, now);
         else if (slots_free(loop) == 0)
             nanosleep(&nap, NULL);
         else

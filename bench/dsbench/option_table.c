@@ -14,15 +14,16 @@
 #define REPORT  (1u << COMMAND_REPORT)
 #define DIFF    (1u << COMMAND_DIFF)
 #define CODEC   (1u << COMMAND_CODEC)
+#define FRAMES  (1u << COMMAND_FRAMETIME)
 #define CHOSEN  (DEMO | RUN | COMPARE)         /* the workload is told by options */
-#define STREAM  (DEMO | RUN | COMPARE | MARKS | SWEEP) /* what starts an engine */
+#define STREAM  (DEMO | RUN | COMPARE | MARKS | SWEEP | FRAMES) /* what starts an engine */
 #define GIBI    1073741824.0
 
 const struct word command_words[] = {
     {"demo", COMMAND_DEMO}, {"run", COMMAND_RUN}, {"compare", COMMAND_COMPARE},
     {"marks", COMMAND_MARKS}, {"sweep", COMMAND_SWEEP},
     {"report", COMMAND_REPORT}, {"diff", COMMAND_DIFF},
-    {"codec", COMMAND_CODEC}, {NULL, 0}};
+    {"codec", COMMAND_CODEC}, {"frametime", COMMAND_FRAMETIME}, {NULL, 0}};
 const struct word dest_words[] = {
     {"auto", DEST_AUTO}, {"gpu", DEST_GPU}, {"host", DEST_HOST}, {"nil", DEST_NIL}, {NULL, 0}};
 const struct word priority_words[] = {{"low", DS_PRIORITY_LOW},
@@ -101,6 +102,12 @@ static const char *const command_texts[] = {
         "\n"
         "Packs and unpacks generated data, or FILEs, with each codec, each path of GDeflate and\n"
         "each number of threads in turn, and compares what comes out with what went in.\n",
+    [COMMAND_FRAMETIME] =
+        "usage: dsbench frametime [OPTION...] [FILE...]\n"
+        "\n"
+        "Draws frames at a fixed rate, alone and while the engine streams (without a disk, unless\n"
+        "FILEs are given or --read is) by copy commands and by shader, in alternating rounds, and\n"
+        "prints how long the frames take, from when each was due to its end.\n",
     [COMMAND_REPORT] =
         "usage: dsbench report IN... -o OUT.html\n"
         "\n"
@@ -121,17 +128,28 @@ const struct option_row option_rows[] = {
      "request; without the pread where --read nil), raw (io_uring\n"
      "alone, nothing is copied on), pread (alone, one at a time);\n"
      "default fio,naive,raw"},
-    {"rounds", OPTION_COUNT, COMPARE | MARKS | SWEEP | CODEC, AT(rounds), 1, 1000, NULL, "N",
+    {"rounds", OPTION_COUNT, COMPARE | MARKS | SWEEP | CODEC | FRAMES, AT(rounds), 1, 1000, NULL,
+     "N",
      "runs of each peer, each beside one of the engine (default\n"
-     "9; sweep: 3, codec: 5)"},
+     "9; sweep, frametime: 3, codec: 5)"},
     {"out", OPTION_TEXT, SWEEP | REPORT, AT(out), 0, 0, NULL, "FILE",
      "(or -o) sweep: where the points go, one JSON object a line;\n"
      "those that stand there already are not measured again.\n"
      "report: the page, - for stdout"},
     {"fail-below", OPTION_REAL, DIFF, AT(fail_below), 0.001, 1000, NULL, "R",
      "exit status 1 when a ratio of requests/s is below R"},
-    {"sizes", OPTION_SIZES, SWEEP, AT(sizes), 1, SIZE_MAX_BYTES, NULL, "LIST",
-     "of a request (default 4K,16K,64K,256K,1M)"},
+    {"fps", OPTION_REAL, FRAMES, AT(fps), 1, 1000, NULL, "N", "frames a second (default 120)"},
+    {"frame-work-ms", OPTION_REAL, FRAMES, AT(frame_work_ms), 0.1, 1000, NULL, "MS",
+     "what a frame takes when nothing else runs (default 3)"},
+    {"copy-paths", OPTION_WORDS, FRAMES, AT(copy_paths), 0, 0, copy_path_words, "LIST",
+     "of auto, copy and scatter, see --copy-path of run (default\n"
+     "copy,scatter)"},
+    {"scatter-groups", OPTION_NUMBERS, STREAM, AT(scatter_groups), 0, 65535, NULL, "N",
+     "the most workgroups that copy by shader at once (default 0:\n"
+     "one for each 16 KiB and each region; frametime: a list)"},
+    {"sizes", OPTION_SIZES, SWEEP | FRAMES, AT(sizes), 1, SIZE_MAX_BYTES, NULL, "LIST",
+     "of a request (default 4K,16K,64K,256K,1M; frametime:\n"
+     "64K,4K)"},
     {"depths", OPTION_NUMBERS, SWEEP, AT(depths), 1, DEPTH_MAX, NULL, "LIST",
      "requests in flight (default 1,4,16,64,256)"},
     {"topologies", OPTION_WORDS, SWEEP, AT(topologies), 0, 0, topology_words, "LIST",
@@ -161,8 +179,8 @@ const struct option_row option_rows[] = {
      "gdeflate's tiles have always)"},
     {"size", OPTION_SIZE, CHOSEN, AT(size), 1, SIZE_MAX_BYTES, NULL, "BYTES",
      "of one request, at most 1G (default 64K; demo: the four)"},
-    {"depth", OPTION_COUNT, CHOSEN, AT(depth), 1, DEPTH_MAX, NULL, "N",
-     "requests in flight (default 32; demo: by size)"},
+    {"depth", OPTION_COUNT, CHOSEN | FRAMES, AT(depth), 1, DEPTH_MAX, NULL, "N",
+     "requests in flight (default 32; demo, frametime: by size)"},
     {"seconds", OPTION_REAL, STREAM | CODEC, AT(seconds), 0.01, 86400, NULL, "S",
      "of one run (default 1; run: 3; without where --requests is\n"
      "given; demo: repeat each size so long, at most ten times)"},
@@ -191,16 +209,17 @@ const struct option_row option_rows[] = {
     {"dest", OPTION_WORD, CHOSEN | SWEEP, AT(dest), 0, 0, dest_words, "D",
      "gpu, host, or nil for no copy (default gpu; host without a\n"
      "device)"},
-    {"read", OPTION_WORD, CHOSEN, AT(read), 0, 0, read_words, "R",
-     "auto, uring, pread, or nil for no disk (default auto)"},
-    {"direct", OPTION_WORD, CHOSEN | SWEEP, AT(direct), 0, 0, direct_words, "M",
+    {"read", OPTION_WORD, CHOSEN | FRAMES, AT(read), 0, 0, read_words, "R",
+     "auto, uring, pread, or nil for no disk (default auto;\n"
+     "frametime: nil without FILEs)"},
+    {"direct", OPTION_WORD, CHOSEN | SWEEP | FRAMES, AT(direct), 0, 0, direct_words, "M",
      "auto, on or off: O_DIRECT (default auto)"},
-    {"topology", OPTION_WORD, CHOSEN, AT(topology), 0, 0, topology_words, "T",
+    {"topology", OPTION_WORD, CHOSEN | FRAMES, AT(topology), 0, 0, topology_words, "T",
      "auto, dedicated, shared or hybrid: threads of the engine\n"
      "(default auto)"},
     {"device", OPTION_TEXT, STREAM, AT(device), 0, 0, NULL, "NAME",
      "the first Vulkan device whose name contains NAME"},
-    {"copy-path", OPTION_WORD, STREAM, AT(copy_path), 0, 0, copy_path_words, "PATH",
+    {"copy-path", OPTION_WORD, STREAM & ~FRAMES, AT(copy_path), 0, 0, copy_path_words, "PATH",
      "auto, copy (commands only) or scatter (a shader for all): how\n"
      "bytes get from staging to GPU buffers (default auto)"},
     {"lanes", OPTION_COUNT, STREAM, AT(lanes), 1, DS_READ_LANES_MAX, NULL, "N",
@@ -219,7 +238,7 @@ const struct option_row option_rows[] = {
     {"keep", OPTION_ON, STREAM, AT(keep), 0, 0, NULL, NULL, "do not remove what was made"},
     {"seed", OPTION_NUMBER, STREAM, AT(seed), 0, UINT64_MAX, NULL, "N",
      "of the random order (default 1)"},
-    {"json", OPTION_TEXT, CHOSEN | MARKS | CODEC, AT(json), 0, 0, NULL, "PATH",
+    {"json", OPTION_TEXT, CHOSEN | MARKS | CODEC | FRAMES, AT(json), 0, 0, NULL, "PATH",
      "write the result as JSON; - for stdout, then nothing else\n"
      "is printed"},
     {"verbose", OPTION_ON, STREAM, AT(verbose), 0, 0, NULL, NULL, "print what the engine logs"},

@@ -4,6 +4,7 @@
 #include "option_table.h"
 
 #include <ds/ds.h>
+#include <ds/vulkan.h>
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
@@ -24,6 +25,7 @@ static const char usage_text[] =
     "  marks     all comparisons that the engine is held to, beside their goals\n"
     "  sweep     sizes by depths by topologies; goes on where it was interrupted\n"
     "  codec     how fast the codecs pack and unpack, side by side\n"
+    "  frametime how long frames take while the engine streams\n"
     "  report    saved results as one HTML page with charts\n"
     "  diff      what changed between two files of results\n"
     "\n"
@@ -262,6 +264,10 @@ static int options_check(const struct options *o)
                  o->files_n == 1 ? "is" : "are");
         return -EINVAL;
     }
+    if (o->command != COMMAND_FRAMETIME && o->scatter_groups.n > 1) {
+        complain("--scatter-groups: a list is for frametime, here it is one number");
+        return -EINVAL;
+    }
     if (o->device != NULL && (o->dest == DEST_HOST || o->dest == DEST_NIL)) {
         complain("--device needs --dest gpu");
         return -EINVAL;
@@ -311,6 +317,25 @@ static void codec_default(struct options *o)
         o->rounds = 5;
 }
 
+static void frametime_default(struct options *o)
+{
+    static const uint64_t sizes[] = {64 << 10, 4 << 10};
+    static const uint64_t groups = 0;
+
+    list_default(&o->sizes, sizes, sizeof(sizes) / sizeof(sizes[0]));
+    list_default(&o->scatter_groups, &groups, 1);
+    if (o->copy_paths == 0)
+        o->copy_paths = 1u << DS_VULKAN_PATH_COPY | 1u << DS_VULKAN_PATH_SCATTER;
+    if (!option_given(o, "read") && o->files_n == 0)
+        o->read = DS_READ_NIL;
+    if (o->fps == 0)
+        o->fps = 120;
+    if (o->frame_work_ms == 0)
+        o->frame_work_ms = 3;
+    if (o->rounds == 0)
+        o->rounds = 3;
+}
+
 static void options_default(struct options *o)
 {
     bool demo = o->command == COMMAND_DEMO;
@@ -321,6 +346,8 @@ static void options_default(struct options *o)
         sweep_default(o);
     if (o->command == COMMAND_CODEC)
         codec_default(o);
+    if (o->command == COMMAND_FRAMETIME)
+        frametime_default(o);
     if (o->seconds == 0 && (demo || o->requests == 0))
         o->seconds = o->command == COMMAND_RUN ? 3 : 1;
     if (o->background && !option_given(o, "priority"))
@@ -333,7 +360,7 @@ static void options_default(struct options *o)
         o->peers = PEERS_USUAL;
     if (o->size == 0 && !demo)
         o->size = 64 << 10;
-    if (o->depth == 0 && !demo)
+    if (o->depth == 0 && !demo && o->command != COMMAND_FRAMETIME)
         o->depth = o->rate > 0 ? 1024 : 32;
 }
 

@@ -13,6 +13,7 @@ enum command {
     COMMAND_REPORT,
     COMMAND_DIFF,
     COMMAND_CODEC,
+    COMMAND_FRAMETIME,
     COMMAND_COUNT,
 };
 
@@ -79,6 +80,10 @@ struct options {
     uint64_t chunk_bytes;
     struct number_list sizes;
     struct number_list depths;
+    struct number_list scatter_groups; /* frametime: all, else the first; none or 0 = by default */
+    double fps;                        /* frametime */
+    double frame_work_ms;
+    uint32_t copy_paths; /* mask of 1 << enum ds_vulkan_copy_path */
     uint32_t topologies; /* mask of 1 << enum ds_topology */
     uint32_t reads;      /* mask of 1 << enum ds_read_backend */
 };

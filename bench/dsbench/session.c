@@ -52,6 +52,7 @@ static int device_open(struct session *s)
     error = gpu_open(
         &s->gpu, ds_vulkan_backend_config(.device_name = o->device, .log = engine_log, .log_ctx = s,
                                           .copy_path = (enum ds_vulkan_copy_path)o->copy_path,
+                                          .scatter_groups_max = (uint32_t)o->scatter_groups.at[0],
                                           .allocator = s->has_allocator ? &s->allocator : NULL));
     if (error == 0) {
         s->has_gpu = true;
