@@ -46,22 +46,6 @@ static void describe_device(struct vulkan_device *device)
         device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
 }
 
-/* The name of a PCI device in sysfs: domain:bus:device.function. */
-static void describe_bus(struct vulkan_device *device)
-{
-    VkPhysicalDevicePCIBusInfoPropertiesEXT bus = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PCI_BUS_INFO_PROPERTIES_EXT,
-    };
-    VkPhysicalDeviceProperties2 properties = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
-        .pNext = &bus,
-    };
-
-    device->vk.GetPhysicalDeviceProperties2(device->physical, &properties);
-    snprintf(device->pci, sizeof(device->pci), "%04x:%02x:%02x.%x", bus.pciDomain & 0xffffffff,
-             bus.pciBus & 0xff, bus.pciDevice & 0xff, bus.pciFunction & 0xf);
-}
-
 struct features {
     bool timeline;
     bool address;      /* bufferDeviceAddress */
@@ -95,24 +79,33 @@ static struct features read_features(const struct vulkan_device *device, bool ti
     };
 }
 
-static bool has_extension(const struct vulkan_device *device, const struct host *host,
-                          const char *name)
+/* *found: the physical device has the extension. 0 or -ENOMEM. */
+static int extension_find(const struct vulkan_device *device, const struct host *host,
+                          const char *name, bool *found)
 {
     size_t bytes = EXTENSIONS_MAX * sizeof(VkExtensionProperties);
     VkExtensionProperties *extensions = host_alloc(host, bytes, CACHE_LINE);
     uint32_t n = EXTENSIONS_MAX;
-    bool found = false;
     VkResult result;
 
+    *found = false;
     if (extensions == NULL)
-        return false;
+        return -ENOMEM;
     result = device->vk.EnumerateDeviceExtensionProperties(device->physical, NULL, &n, extensions);
     if (result >= 0) {
-        for (uint32_t i = 0; i < n && !found; i++)
-            found = strcmp(extensions[i].extensionName, name) == 0;
+        for (uint32_t i = 0; i < n && !*found; i++)
+            *found = strcmp(extensions[i].extensionName, name) == 0;
     }
     host_free(host, extensions, bytes);
-    return found;
+    return 0;
+}
+
+static bool has_extension(const struct vulkan_device *device, const struct host *host,
+                          const char *name)
+{
+    bool found;
+
+    return extension_find(device, host, name, &found) == 0 && found;
 }
 
 static int make_instance(struct vulkan_device *device, const struct host *host)
@@ -359,18 +352,38 @@ static int fill_own_device(struct vulkan_device *device, const struct host *host
     return make_device(device, host, &families);
 }
 
+/* The name of a PCI device in sysfs: domain:bus:device.function. 0 or -ENOMEM. */
+static int describe_bus(struct vulkan_device *device, const struct host *host)
+{
+    VkPhysicalDevicePCIBusInfoPropertiesEXT bus = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PCI_BUS_INFO_PROPERTIES_EXT,
+    };
+    VkPhysicalDeviceProperties2 properties = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+        .pNext = &bus,
+    };
+    bool tells;
+    int error = extension_find(device, host, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME, &tells);
+
+    if (error != 0 || !tells)
+        return error;
+    device->vk.GetPhysicalDeviceProperties2(device->physical, &properties);
+    snprintf(device->pci, sizeof(device->pci), "%04x:%02x:%02x.%x", bus.pciDomain,
+             bus.pciBus & 0xff, bus.pciDevice & 0xff, bus.pciFunction & 0xf);
+    return 0;
+}
+
 /* finish_device: what borrowed and own devices have in common. */
-static void finish_device(struct vulkan_device *device, const struct host *host)
+static int finish_device(struct vulkan_device *device, const struct host *host)
 {
     device->can_import_host = device->can_import_host &&
                               device->vk.GetMemoryHostPointerPropertiesEXT != NULL;
     describe_device(device);
-    if (has_extension(device, host, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME))
-        describe_bus(device);
     if (!is_power_of_two(device->import_align_bytes))
         device->can_import_host = false;
     if (device->vk.GetBufferDeviceAddress == NULL)
         device->has_buffer_address = false;
+    return describe_bus(device, host);
 }
 
 bool vulkan_device_can_scatter(const struct vulkan_device *device)
@@ -389,12 +402,11 @@ int vulkan_device_create(struct vulkan_device *device, const struct host *host, 
     if (error != 0)
         return error;
     error = fill_own_device(device, host, name, path);
-    if (error != 0) {
+    if (error == 0)
+        error = finish_device(device, host);
+    if (error != 0)
         vulkan_device_destroy(device);
-        return error;
-    }
-    finish_device(device, host);
-    return 0;
+    return error;
 }
 
 int vulkan_device_borrow(struct vulkan_device *device, const struct host *host,
@@ -438,7 +450,7 @@ int vulkan_device_borrow(struct vulkan_device *device, const struct host *host,
     }
     error = vulkan_dispatch_load_device(&device->vk, host, device->device, false);
     if (error == 0)
-        finish_device(device, host);
+        error = finish_device(device, host);
     return error;
 }
 

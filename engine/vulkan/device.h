@@ -37,7 +37,7 @@ int vulkan_device_create(struct vulkan_device *device, const struct host *host, 
                          enum ds_vulkan_copy_path path);
 
 /* vulkan_device_borrow takes the host's objects, all of which are given. 0, -EINVAL: the family
- * does not exist or cannot copy; -ENOTSUP: no timeline semaphores. */
+ * does not exist or cannot copy; -ENOTSUP: no timeline semaphores; -ENOMEM. */
 int vulkan_device_borrow(struct vulkan_device *device, const struct host *host,
                          const struct ds_vulkan_backend_config *config);
 

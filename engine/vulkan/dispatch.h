@@ -17,10 +17,10 @@
 #define VULKAN_INSTANCE_OWN(X)                                                                     \
     X(DestroyInstance)                                                                             \
     X(EnumeratePhysicalDevices)                                                                    \
-    X(EnumerateDeviceExtensionProperties)                                                          \
     X(CreateDevice)
 
 #define VULKAN_INSTANCE(X)                                                                         \
+    X(EnumerateDeviceExtensionProperties)                                                          \
     X(GetPhysicalDeviceProperties)                                                                 \
     X(GetPhysicalDeviceQueueFamilyProperties)                                                      \
     X(GetPhysicalDeviceMemoryProperties)
