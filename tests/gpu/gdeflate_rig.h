@@ -1,5 +1,6 @@
 /* Decodes GDeflate tiles on the GPU for tests: in one submission, with guard bytes around every
- * tile's input and output. */
+ * tile's input and output, the table and the statuses. On software devices each of them ends at a
+ * page that cannot even be read: a step over it is a crash. */
 #ifndef TESTS_GPU_GDEFLATE_RIG_H
 #define TESTS_GPU_GDEFLATE_RIG_H
 
@@ -21,6 +22,7 @@ struct gdeflate_rig {
     struct vk_util *util;
     struct gdeflate_gpu gpu;
     struct host host;
+    bool walls; /* software */
 };
 
 /* gdeflate_rig_open: false when this machine cannot, with a line "skipped: why". */
