@@ -27,12 +27,15 @@ struct row {
     struct coder_config config;
     struct coder *coder;
     char path[16];
+    char why[CODER_WHY_BYTES]; /* skipped */
     double pack_bytes_per_s;
     double unpack_bytes_per_s; /* the median */
     double unpack_least, unpack_most;
+    double unpack_bytes_per_gpu_s; /* without the ways to the GPU and back; 0 = not known */
     double unpack_bytes_per_cpu_s; /* all rounds together */
     uint64_t unpacked_bytes;       /* of them */
     uint64_t cpu_ns;
+    uint64_t gpu_ns;
     uint64_t packed_bytes;
     uint32_t rounds;
     double *times; /* bytes/s of each round */
@@ -77,11 +80,12 @@ static int load(struct material *m, const struct input *input, uint64_t most)
 }
 
 /* The rows of one material: each codec on each path with each number of threads. */
-static void rows_fill(const struct options *o, const struct material *m, struct rows *rows)
+static void rows_fill(const struct options *o, const struct coder_gpu *gpu,
+                      const struct material *m, struct rows *rows)
 {
     for (uint32_t t = 0; t < o->threads.n; t++) {
         for (uint32_t kind = 0; kind < CODER_KIND_COUNT; kind++) {
-            for (uint32_t path = 0; path < 4; path++) {
+            for (uint32_t path = 0; path < CODER_PATH_COUNT; path++) {
                 bool asked = kind == CODER_GDEFLATE ? (o->paths >> path & 1) != 0 : path == 0;
 
                 if ((o->codecs >> kind & 1) == 0 || !asked || rows->n == rows->room)
@@ -89,7 +93,8 @@ static void rows_fill(const struct options *o, const struct material *m, struct 
                 rows->list[rows->n++] = (struct row){
                     .material = m,
                     .config = {.kind = (enum coder_kind)kind,
-                               .path = (enum ds_codec_path)path,
+                               .path = path,
+                               .gpu = gpu,
                                .threads = (uint32_t)o->threads.at[t],
                                .level = (int)o->level,
                                .chunk_bytes = o->chunk_bytes,
@@ -127,7 +132,7 @@ static int row_pack(struct row *r, const struct row *sibling)
 static int row_open(struct row *r, const struct row *sibling, uint32_t rounds)
 {
     uint64_t ns;
-    int error = coder_open(&r->config, &r->coder);
+    int error = coder_open(&r->config, r->why, &r->coder);
 
     if (error == -ENOTSUP) {
         r->skipped = true;
@@ -152,7 +157,7 @@ static int row_open(struct row *r, const struct row *sibling, uint32_t rounds)
 static int row_measure(struct row *r, uint64_t share_ns)
 {
     uint64_t sum_ns = 0, turns = 0;
-    uint64_t start_cpu_ns = cpu_now_ns();
+    uint64_t start_cpu_ns = cpu_now_ns(), start_gpu_ns = coder_gpu_ns(r->coder);
 
     do {
         uint64_t ns;
@@ -164,6 +169,7 @@ static int row_measure(struct row *r, uint64_t share_ns)
         turns++;
     } while (sum_ns < share_ns && !interrupted);
     r->cpu_ns += cpu_now_ns() - start_cpu_ns;
+    r->gpu_ns += coder_gpu_ns(r->coder) - start_gpu_ns;
     r->unpacked_bytes += turns * r->config.bytes;
     r->times[r->rounds++] = (double)turns * (double)r->config.bytes * NS_PER_S / (double)sum_ns;
     return 0;
@@ -179,6 +185,8 @@ static void row_finish(struct row *r)
         r->unpack_bytes_per_cpu_s =
             (double)r->unpacked_bytes * NS_PER_S / (double)(r->cpu_ns > 0 ? r->cpu_ns : 1);
     }
+    if (r->gpu_ns > 0)
+        r->unpack_bytes_per_gpu_s = (double)r->unpacked_bytes * NS_PER_S / (double)r->gpu_ns;
     free(r->times);
     r->times = NULL;
 }
@@ -220,8 +228,13 @@ static const struct row *libdeflate_find(const struct row *list, uint32_t n)
 
 static void head_print(FILE *out)
 {
-    fprintf(out, "%-10s %-10s %-7s %7s %7s %10s %12s %12s %13s\n", "data", "codec", "path",
-            "threads", "ratio", "pack MB/s", "unpack GB/s", "GB/CPU s", "/ libdeflate");
+    fprintf(out, "%-10s %-10s %-12s %7s %7s %10s %12s %9s %9s %13s\n", "data", "codec", "path",
+            "threads", "ratio", "pack MB/s", "unpack GB/s", "GB/CPU s", "GB/GPU s", "/ libdeflate");
+}
+
+static const char *row_why(const struct row *r)
+{
+    return r->why[0] != '\0' ? r->why : "not in this build, or not on this CPU";
 }
 
 static void rows_print(FILE *out, const struct row *list, uint32_t n)
@@ -234,14 +247,18 @@ static void rows_print(FILE *out, const struct row *list, uint32_t n)
         fprintf(out, "%-10.10s %-10s ", r->material->name,
                 option_word("codecs", (int)r->config.kind));
         if (r->skipped) {
-            fprintf(out, "%-7s skipped: not in this build, or not on this CPU\n",
+            fprintf(out, "%-12s skipped: %s\n",
                     r->config.kind == CODER_GDEFLATE ? option_word("paths", (int)r->config.path)
-                                                     : "");
+                                                     : "", row_why(r));
             continue;
         }
-        fprintf(out, "%-7s %7u %7.2f %10.1f %12.3f %12.3f", r->path, r->config.threads,
+        fprintf(out, "%-12s %7u %7.2f %10.1f %12.3f %9.3f", r->path, r->config.threads,
                 (double)r->config.bytes / (double)r->packed_bytes, r->pack_bytes_per_s / 1e6,
                 r->unpack_bytes_per_s / 1e9, r->unpack_bytes_per_cpu_s / 1e9);
+        if (r->unpack_bytes_per_gpu_s > 0)
+            fprintf(out, " %9.3f", r->unpack_bytes_per_gpu_s / 1e9);
+        else
+            fprintf(out, " %9s", "-");
         if (yardstick != NULL)
             fprintf(out, " %13.2f", r->unpack_bytes_per_s / yardstick->unpack_bytes_per_s);
         fputc('\n', out);
@@ -265,7 +282,7 @@ static void row_write(struct json *json, const struct row *r)
     json_integer(json, "bytes", r->config.bytes);
     json_object_end(json);
     if (r->skipped) {
-        json_string(json, "skipped", "not in this build, or not on this CPU");
+        json_string(json, "skipped", row_why(r));
     } else {
         json_object(json, "result");
         json_integer(json, "packed_bytes", r->packed_bytes);
@@ -274,6 +291,8 @@ static void row_write(struct json *json, const struct row *r)
         json_number(json, "unpack_bytes_per_s_min", r->unpack_least);
         json_number(json, "unpack_bytes_per_s_max", r->unpack_most);
         json_number(json, "unpack_bytes_per_cpu_s", r->unpack_bytes_per_cpu_s);
+        if (r->unpack_bytes_per_gpu_s > 0)
+            json_number(json, "unpack_bytes_per_gpu_s", r->unpack_bytes_per_gpu_s);
         json_integer(json, "rounds", r->rounds);
         json_object_end(json);
     }
@@ -294,14 +313,18 @@ static void rows_write(FILE *out, void *ctx)
 
 static int materials_measure(const struct options *o, const struct material *materials, uint32_t n)
 {
+    const uint32_t gpu_paths = ~0u << CODER_PATH_GPU;
     struct rows rows = {.room = n * METHODS_MAX * o->threads.n};
+    struct coder_gpu gpu = {.backend = NULL};
     int error = 0;
 
     rows.list = calloc(rows.room, sizeof(*rows.list));
     if (rows.list == NULL)
         return -ENOMEM;
+    if ((o->codecs >> CODER_GDEFLATE & 1) != 0 && (o->paths & gpu_paths) != 0)
+        coder_gpu_open(&gpu, o->device, o->software);
     for (uint32_t i = 0; i < n; i++)
-        rows_fill(o, &materials[i], &rows);
+        rows_fill(o, &gpu, &materials[i], &rows);
     if (!report_is_quiet(o))
         head_print(stdout);
     for (uint32_t i = 0; error == 0 && i < rows.n;) {
@@ -317,6 +340,7 @@ static int materials_measure(const struct options *o, const struct material *mat
     }
     if (error == 0)
         error = json_out_write(o, rows_write, &rows);
+    coder_gpu_close(&gpu);
     free(rows.list);
     return error;
 }

@@ -38,6 +38,7 @@ struct coder {
     uint8_t *unpacked;
     struct hand *hands;
     uint32_t hands_n;
+    struct gpu_hand gpu; /* unpacks, if it is a path of the GPU's */
     /* One turn: hands take pieces until there is none. */
     bool packing;
     _Atomic uint64_t next;
@@ -55,6 +56,11 @@ static int level_clip(const struct coder *c)
     return level > most[c->config.kind] ? most[c->config.kind] : level;
 }
 
+static bool is_gpu(const struct coder *c)
+{
+    return c->config.kind == CODER_GDEFLATE && c->config.path >= CODER_PATH_GPU;
+}
+
 static int hand_open(struct coder *c, struct hand *h)
 {
     static const enum ds_codec_format formats[] = {DS_CODEC_GDEFLATE, DS_CODEC_ZSTD, DS_CODEC_LZ4};
@@ -63,7 +69,7 @@ static int hand_open(struct coder *c, struct hand *h)
     h->coder = c;
     if (c->config.kind != CODER_DEFLATE)
         return ds_codec_create(formats[c->config.kind],
-                               ds_codec_config(.path = gdeflate ? c->config.path : 0,
+                               ds_codec_config(.path = gdeflate && !is_gpu(c) ? c->config.path : 0,
                                                .threads = gdeflate ? c->config.threads : 1),
                                &h->codec);
 #ifdef DSBENCH_LIBDEFLATE
@@ -161,8 +167,21 @@ int coder_pack(struct coder *coder, uint64_t *ns)
     return turn_run(coder, true, ns);
 }
 
+/* It is one piece. */
+static int gpu_unpack(struct coder *c, uint64_t *ns)
+{
+    struct piece *p = &c->pieces[0];
+    uint64_t start_ns = now_ns();
+    int error = gpu_hand_unpack(&c->gpu, p->packed, p->packed_bytes, p->unpacked, p->bytes);
+
+    *ns = now_ns() - start_ns;
+    return error;
+}
+
 int coder_unpack(struct coder *coder, uint64_t *ns)
 {
+    if (is_gpu(coder))
+        return gpu_unpack(coder, ns);
     return turn_run(coder, false, ns);
 }
 
@@ -197,7 +216,7 @@ static int pieces_open(struct coder *c)
     return 0;
 }
 
-int coder_open(const struct coder_config *config, struct coder **coder)
+int coder_open(const struct coder_config *config, char why[CODER_WHY_BYTES], struct coder **coder)
 {
     struct coder *c = calloc(1, sizeof(*c));
     uint32_t n = config->kind == CODER_GDEFLATE ? 1 : config->threads;
@@ -213,6 +232,9 @@ int coder_open(const struct coder_config *config, struct coder **coder)
         error = hand_open(c, &c->hands[c->hands_n]);
     if (error == 0)
         error = pieces_open(c);
+    if (error == 0 && is_gpu(c))
+        error = gpu_hand_open(&c->gpu, config->gpu, config->path - CODER_PATH_GPU, config->threads,
+                              config->bytes, why);
     *coder = c;
     if (error != 0)
         coder_close(coder);
@@ -227,6 +249,7 @@ void coder_close(struct coder **coder)
         return;
     for (uint32_t i = 0; i < c->hands_n; i++)
         hand_close(&c->hands[i]);
+    gpu_hand_close(&c->gpu);
     memory_unmap(c->packed, c->pieces_n * c->packed_room);
     memory_unmap(c->unpacked, c->config.bytes);
     free(c->pieces);
@@ -255,5 +278,12 @@ const char *coder_path(const struct coder *coder)
 
     if (coder->config.kind != CODER_GDEFLATE)
         return "";
+    if (is_gpu(coder))
+        return gpu_hand_path(&coder->gpu);
     return names[ds_codec_path_used(coder->hands[0].codec)];
+}
+
+uint64_t coder_gpu_ns(const struct coder *coder)
+{
+    return is_gpu(coder) ? gpu_hand_ns(&coder->gpu) : 0;
 }

@@ -61,6 +61,10 @@ static const struct word path_words[] = {{"auto", DS_CODEC_PATH_AUTO},
                                          {"scalar", DS_CODEC_PATH_SCALAR},
                                          {"avx2", DS_CODEC_PATH_AVX2},
                                          {"avx512", DS_CODEC_PATH_AVX512},
+                                         {"gpu", CODER_PATH_GPU},
+                                         {"gpu-portable", CODER_PATH_GPU_PORTABLE},
+                                         {"gpu-subgroup", CODER_PATH_GPU_SUBGROUP},
+                                         {"nv", CODER_PATH_NV},
                                          {NULL, 0}};
 static const struct word copy_path_words[] = {{"auto", DS_VULKAN_PATH_AUTO},
                                               {"copy", DS_VULKAN_PATH_COPY},
@@ -164,8 +168,11 @@ const struct option_row option_rows[] = {
      "of gdeflate, zstd, lz4 and libdeflate (default all that are\n"
      "in this build)"},
     {"paths", OPTION_WORDS, CODEC, AT(paths), 0, 0, path_words, "LIST",
-     "of gdeflate: auto, scalar, avx2 and avx512 (default all\n"
-     "that this CPU runs)"},
+     "of gdeflate: auto, scalar, avx2 and avx512, on the GPU from\n"
+     "and to host memory gpu (a shader: the better one of\n"
+     "gpu-portable and gpu-subgroup) and nv (the driver's\n"
+     "VK_NV_memory_decompression). Default all that this machine\n"
+     "has, but no software GPU"},
     {"threads", OPTION_NUMBERS, CODEC, AT(threads), 1, DS_CODEC_THREADS_MAX, NULL, "LIST",
      "that share the work (default 1)"},
     {"codec", OPTION_WORD, DEMO | RUN | SWEEP, AT(codec), 0, 0, stream_codec_words, "C",
@@ -217,7 +224,7 @@ const struct option_row option_rows[] = {
     {"topology", OPTION_WORD, CHOSEN | FRAMES, AT(topology), 0, 0, topology_words, "T",
      "auto, dedicated, shared or hybrid: threads of the engine\n"
      "(default auto)"},
-    {"device", OPTION_TEXT, STREAM, AT(device), 0, 0, NULL, "NAME",
+    {"device", OPTION_TEXT, STREAM | CODEC, AT(device), 0, 0, NULL, "NAME",
      "the first Vulkan device whose name contains NAME"},
     {"copy-path", OPTION_WORD, STREAM & ~FRAMES, AT(copy_path), 0, 0, copy_path_words, "PATH",
      "auto, copy (commands only) or scatter (a shader for all): how\n"

@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include "base.h"
+#include "coder.h"
 #include "option_table.h"
 
 #include <ds/ds.h>
@@ -309,8 +310,10 @@ static void codec_default(struct options *o)
         o->kinds = ~0u;
     if (o->codecs == 0)
         o->codecs = ~0u;
-    if (o->paths == 0)
-        o->paths = ~1u; /* each, but for "auto" */
+    o->software = o->paths != 0;
+    if (o->paths == 0) /* each, but for "auto", and of the shader's forms the better one */
+        o->paths = ~(1u << DS_CODEC_PATH_AUTO | 1u << CODER_PATH_GPU_PORTABLE |
+                     1u << CODER_PATH_GPU_SUBGROUP);
     if (o->chunk_bytes == 0)
         o->chunk_bytes = 64 << 10;
     if (o->rounds == 0)

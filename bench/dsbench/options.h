@@ -74,7 +74,8 @@ struct options {
     /* codec */
     uint32_t kinds;  /* mask of 1 << enum data_kind */
     uint32_t codecs; /* mask of 1 << enum coder_kind */
-    uint32_t paths;  /* mask of 1 << enum ds_codec_path */
+    uint32_t paths;  /* mask of 1 << enum ds_codec_path or coder_path */
+    bool software;   /* paths of the GPU's were asked for: measure software, too */
     struct number_list threads;
     uint32_t level;
     uint64_t chunk_bytes;

@@ -334,6 +334,13 @@ r["result"]["unpack_bytes_per_s_max"] and r["result"]["rounds"] == 2)'
 {x["config"]["codec"] for x in rs} == {"gdeflate", "zstd", "lz4", "libdeflate"} and
 {x["config"]["threads"] for x in rs} == {1, 2} and
 sum(x["config"]["path"] == "scalar" for x in rs) == 6' "$work/out"
+    run codec --bytes 70000 --seconds 0.02 --rounds 1 --codecs gdeflate --kinds bc7 \
+        --paths scalar,gpu,nv --json -
+    lines_hold "codec on a GPU" 'len(rs) == 3 and
+(r["config"]["path"] == "scalar" or len(r.get("skipped", "")) > 10 or
+(r["config"]["path"] in ("nv", "gpu-portable", "gpu-subgroup") and
+r["result"]["unpack_bytes_per_s"] > 0 and r["result"].get("unpack_bytes_per_gpu_s", 1) > 0))' \
+        "$work/out"
     head -c 200000 /dev/zero >"$work/zeros"
     run codec --seconds 0.02 --rounds 1 --codecs gdeflate --paths scalar --json - "$work/zeros"
     lines_hold "codec of a file" 'len(rs) == 1 and r["config"]["data"] == "zeros" and
