@@ -15,6 +15,7 @@
 #define DIFF    (1u << COMMAND_DIFF)
 #define CODEC   (1u << COMMAND_CODEC)
 #define FRAMES  (1u << COMMAND_FRAMETIME)
+#define UINT64_END 0x1p64 /* what UINT64_MAX is as a double, which clang wants said */
 #define CHOSEN  (DEMO | RUN | COMPARE)         /* the workload is told by options */
 #define STREAM  (DEMO | RUN | COMPARE | MARKS | SWEEP | FRAMES) /* what starts an engine */
 #define GIBI    1073741824.0
@@ -191,7 +192,7 @@ const struct option_row option_rows[] = {
     {"seconds", OPTION_REAL, STREAM | CODEC, AT(seconds), 0.01, 86400, NULL, "S",
      "of one run (default 1; run: 3; without where --requests is\n"
      "given; demo: repeat each size so long, at most ten times)"},
-    {"requests", OPTION_NUMBER, CHOSEN | SWEEP, AT(requests), 1, UINT64_MAX, NULL, "N",
+    {"requests", OPTION_NUMBER, CHOSEN | SWEEP, AT(requests), 1, UINT64_END, NULL, "N",
      "end after N requests"},
     {"pattern", OPTION_WORD, CHOSEN | SWEEP, AT(sequential), 0, 0, pattern_words, "P",
      "random or sequential (default random)"},
@@ -243,7 +244,7 @@ const struct option_row option_rows[] = {
      "codec: how much to generate or to read of each file,\n"
      "default 8M)"},
     {"keep", OPTION_ON, STREAM, AT(keep), 0, 0, NULL, NULL, "do not remove what was made"},
-    {"seed", OPTION_NUMBER, STREAM, AT(seed), 0, UINT64_MAX, NULL, "N",
+    {"seed", OPTION_NUMBER, STREAM, AT(seed), 0, UINT64_END, NULL, "N",
      "of the random order (default 1)"},
     {"json", OPTION_TEXT, CHOSEN | MARKS | CODEC | FRAMES, AT(json), 0, 0, NULL, "PATH",
      "write the result as JSON; - for stdout, then nothing else\n"
