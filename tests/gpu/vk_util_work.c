@@ -6,7 +6,7 @@
 #include <sched.h>
 #include <string.h>
 
-#define FENCE_TIMEOUT_NS 20000000000u
+#define FENCE_TIMEOUT_NS 120000000000u
 
 /* Buffers ------------------------------------------------------------------------------------- */
 
