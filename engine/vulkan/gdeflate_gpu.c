@@ -9,8 +9,6 @@
 static const uint32_t gdeflate_portable_spv[1], gdeflate_subgroup_spv[1];
 #endif
 
-#define SUBGROUP_LANES 32
-
 /* As the shader has them. */
 struct push {
     uint64_t tiles;
@@ -50,7 +48,7 @@ static int pipeline_make(struct gdeflate_gpu *gpu, const struct host *host, cons
     };
     VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
-        .requiredSubgroupSize = SUBGROUP_LANES,
+        .requiredSubgroupSize = GDEFLATE_GPU_LANES,
     };
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
@@ -155,13 +153,15 @@ void gdeflate_gpu_record(const struct gdeflate_gpu *gpu, VkCommandBuffer command
 {
     struct push push = {.tiles = tiles, .statuses = statuses, .tiles_n = tiles_n, .three = 3};
     const struct vulkan_dispatch *vk = &gpu->device->vk;
-    uint32_t columns = min_u32(tiles_n, gpu->groups_max);
+    uint32_t group_tiles = gpu->form == GDEFLATE_GPU_SUBGROUP ? GDEFLATE_GPU_SUBGROUP_TILES : 1;
+    uint32_t groups_n = (tiles_n - 1) / group_tiles + 1;
+    uint32_t columns = min_u32(groups_n, gpu->groups_max);
 
     DS_ASSERT(tiles_n > 0 && tiles % 8 == 0 && statuses % 4 == 0);
     vk->CmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, gpu->pipeline);
     vk->CmdPushConstants(commands, gpu->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof(push),
                           &push);
-    vk->CmdDispatch(commands, columns, (tiles_n - 1) / columns + 1, 1);
+    vk->CmdDispatch(commands, columns, (groups_n - 1) / columns + 1, 1);
 }
 
 enum ds_codec_error gdeflate_gpu_verdict(const uint32_t *statuses, uint32_t statuses_n,

@@ -1,7 +1,5 @@
 #include "engine/vulkan/gdeflate_support.h"
 
-#define SUBGROUP_LANES 32
-
 /* bufferDeviceAddress aside. */
 static bool shader_features(const struct vulkan_dispatch *vk, VkPhysicalDevice physical,
                             bool *memory_model)
@@ -52,7 +50,9 @@ static bool subgroup_features(const struct vulkan_dispatch *vk, VkPhysicalDevice
     vk->GetPhysicalDeviceProperties2(physical, &properties);
     *set_size = control.subgroupSizeControl && control.computeFullSubgroups &&
                 (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0 &&
-                sizes.minSubgroupSize <= SUBGROUP_LANES && sizes.maxSubgroupSize >= SUBGROUP_LANES;
+                sizes.minSubgroupSize <= GDEFLATE_GPU_LANES &&
+                sizes.maxSubgroupSize >= GDEFLATE_GPU_LANES &&
+                sizes.maxComputeWorkgroupSubgroups >= GDEFLATE_GPU_SUBGROUP_TILES;
     /* Without the promise of full subgroups a size of 32 is only what the device prefers. */
     return *set_size && (subgroups.supportedOperations & needed) == needed &&
            (subgroups.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;

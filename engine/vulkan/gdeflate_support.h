@@ -4,6 +4,9 @@
 
 #include "engine/vulkan/dispatch.h"
 
+#define GDEFLATE_GPU_LANES          32
+#define GDEFLATE_GPU_SUBGROUP_TILES 4 /* of a workgroup, with subgroups; TILES in the shader */
+
 /* Of features that were enabled when the device was made. */
 struct gdeflate_support {
     bool shader;      /* bufferDeviceAddress, storageBuffer8BitAccess and shaderInt64 */

@@ -1,5 +1,6 @@
 #version 460
-// Decodes GDeflate tiles: a workgroup of 32 invocations, the lanes, for each tile.
+// Decodes GDeflate tiles: 32 invocations, the lanes, for each tile. They are a workgroup, or with
+// SUBGROUP_32 one of its subgroups.
 //
 // Nothing in a tile is trusted. Words are read by an index below their number, bytes written at a
 // position below the size of the output, and copied from positions before that. Every loop is
@@ -21,17 +22,10 @@
 #define LITLEN_SYMBOLS 288u
 #define DIST_SYMBOLS 32u
 #define PRECODE_SYMBOLS 19u
-#define PRECODE_BITS 7
+#define END_OF_BLOCK 256u
+#define LENGTH_LAST 285u // the symbols behind it stand for nothing
 #define BLOCK_STORED 0u
 #define BLOCK_DYNAMIC 2u
-
-// Index bits of the tables: at least 9 and 7.
-#ifndef LITLEN_BITS
-#define LITLEN_BITS 10
-#endif
-#ifndef DIST_BITS
-#define DIST_BITS 8
-#endif
 
 // No encoder needs more than 65800 bytes for a tile. A longer one may consist of empty blocks
 // without end, and a GPU must not be kept busy with that.
@@ -55,7 +49,15 @@
 #define ERROR_OUTPUT_UNDERRUN 32u
 #define ERROR_DEVICE 41u
 
+#ifdef SUBGROUP_32
+#define TILES 4u // of a workgroup; GDEFLATE_GPU_SUBGROUP_TILES
+layout(local_size_x = 32 * TILES) in;
+uint tile_in_group;
+#else
+#define TILES 1u
+#define tile_in_group 0
 layout(local_size_x = 32) in;
+#endif
 
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Words {
     uint at[];
@@ -99,8 +101,8 @@ Bytes output_bytes;
 uint output_n;  // room
 uint output_at; // where the next symbol's bytes go; may pass output_n only together with an error
 
-// A lane that yielded a match length owes the distance, which it yields in the next round. The
-// match's bytes are kept free meanwhile.
+// A lane that yielded a match length owes the distance, which it yields in the next round. The hole
+// is where the match's bytes will go.
 uint owing_lanes;
 uint hole_at;
 uint hole_n;
@@ -145,6 +147,10 @@ void main()
 {
     uint i = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
 
+#ifdef SUBGROUP_32
+    tile_in_group = gl_SubgroupID;
+    i = i * TILES + tile_in_group;
+#endif
     if (i >= push.tiles_n)
         return;
     lane = lane_index();

@@ -1,112 +1,76 @@
-// Canonical codes: from code lengths to tables in shared memory, by all lanes together.
+// Canonical codes: from code lengths to words and symbols, by all lanes together.
 //
-// A table is indexed by the next bits of a lane. Words longer than the table's index are found by
-// their numerical order instead: `limits` are, for each length, the first 15-bit value past the
-// words of that length.
-//
-// An entry: bits 0-4 how much is consumed with the extra bits, 5-8 the length of the code word,
-// 9-10 the kind, 16-31 the base value. Never 0, which means a longer word.
-#define KIND_LITERAL 0u
-#define KIND_LENGTH 1u
-#define KIND_END 2u
-#define KIND_BAD 3u
-// of a code length code
-#define KIND_REPEAT 1u
-#define KIND_ZEROS 2u
-
+// There is no table that is indexed by the stream's bits: what limits a GPU here is how many tiles
+// its shared memory has room for. Instead 15 bits of the stream, the first one highest, are a number,
+// and the words of each length take a range of these numbers, in the order of the lengths.
 #define CODE_LITLEN 0u
 #define CODE_DIST 1u
 #define CODE_PRECODE 2u // lies where CODE_DIST will
 
-#define LITLEN_ENTRIES (1u << LITLEN_BITS)
-#define DIST_ENTRIES (1u << DIST_BITS)
+#define LIMIT_NONE 32768u
 
-shared uint tables[LITLEN_ENTRIES + DIST_ENTRIES];
-shared uint sorted[LITLEN_SYMBOLS + DIST_SYMBOLS]; // entries by length, then by symbol
-shared uint limits[2][16];
-shared uint firsts[2][16]; // index in `sorted` of a word = firsts[length] + the word
+#define SCRATCH_LENGTHS 0u
+#define SCRATCH_LENGTHS_WORDS 40u
+#define SCRATCH_PLACES SCRATCH_LENGTHS_WORDS
+#define SCRATCH_WORDS 96u
 
-// While codes are built the main table is not yet in use: it holds the code lengths, a bit set of
-// symbols for each length, and where each length begins in `sorted`.
-#define SCRATCH_SETS 320u
-#define SCRATCH_SET_WORDS 9u
-#define SCRATCH_OFFSETS (SCRATCH_SETS + 16u * SCRATCH_SET_WORDS)
+// Shared memory: of each tile of the workgroup.
+shared uvec4 limits_of[TILES][2][2];
+shared uint firsts_of[TILES][2][16];
+shared uint sorted_of[TILES][(LITLEN_SYMBOLS + DIST_SYMBOLS) / 2];
+shared uint scratch_of[TILES][SCRATCH_WORDS];
 
-uint entry_kind(uint entry)
+// The first number past the words of length l, 1..14: 16 bits each, beginning with that of length 0
+#define limits limits_of[tile_in_group]
+// The place in `sorted` of a word = firsts[code][its length] + the word
+#define firsts firsts_of[tile_in_group]
+// Symbols by length, then by number; 16 bits each
+#define sorted sorted_of[tile_in_group]
+// While codes are built: the code lengths, 4 bits each, and the place in `sorted` of the next symbol
+// of each length. While symbols are decoded: matches.
+#define scratch scratch_of[tile_in_group]
+
+bool dist_empty; // the block has no distance code
+
+uint length_get(uint i)
 {
-    return entry >> 9 & 3;
+    return scratch[SCRATCH_LENGTHS + (i >> 3)] >> (i & 7) * 4 & 15;
 }
 
-uint entry_bits(uint entry)
+void length_set(uint i, uint length)
 {
-    return entry & 31;
+    atomicOr(scratch[SCRATCH_LENGTHS + (i >> 3)], length << (i & 7) * 4);
 }
 
-// The base and the extra bits that follow the code word.
-uint entry_value(uint entry, uint peek)
+void lengths_clear()
 {
-    uint length = entry >> 5 & 15;
-    uint extra = (entry & 31) - length;
-
-    return (entry >> 16) + (peek >> length & (1u << extra) - 1);
+    for (uint i = lane; i < SCRATCH_LENGTHS_WORDS; i += LANES)
+        scratch[SCRATCH_LENGTHS + i] = 0;
+    lanes_sync();
 }
 
-uint entry_make(uint length, uint kind, uint extra, uint base)
+// The word with which 15 bits begin has one bit more than the lengths whose words all lie before. Two
+// limits are subtracted at once: the highest bit stays where the limit is passed. The two that stand
+// for no length are never passed.
+uint word_length(uint row, uint bits)
 {
-    return base << 16 | kind << 9 | length << 5 | length + extra;
+    const uint high = 0x80008000u;
+    uint both = bits << 16 | bits | high;
+    uvec4 low = both - limits[row][0] & high;
+    uvec4 up = both - limits[row][1] & high;
+    uvec4 passed = low | up >> 4;
+
+    return 1 + bitCount(passed.x | passed.y >> 1 | passed.z >> 2 | passed.w >> 3);
 }
 
-uint litlen_entry(uint symbol, uint length)
-{
-    uint i = symbol - 257;
-    uint extra = (i >> 2) - 1;
-
-    if (symbol < 256)
-        return entry_make(length, KIND_LITERAL, 0, symbol);
-    if (symbol == 256)
-        return entry_make(length, KIND_END, 0, 0);
-    if (i < 8)
-        return entry_make(length, KIND_LENGTH, 0, 3 + i);
-    if (i < 28)
-        return entry_make(length, KIND_LENGTH, extra, 3 + (4 + (i & 3) << extra));
-    return i == 28 ? entry_make(length, KIND_LENGTH, 16, 3) : entry_make(length, KIND_BAD, 0, 0);
-}
-
-uint dist_entry(uint symbol, uint length)
-{
-    uint extra = (symbol >> 1) - 1;
-
-    if (symbol < 4)
-        return entry_make(length, KIND_LITERAL, 0, 1 + symbol);
-    return entry_make(length, KIND_LITERAL, extra, 1 + (2 + (symbol & 1) << extra));
-}
-
-uint precode_entry(uint symbol, uint length)
-{
-    if (symbol < 16)
-        return entry_make(length, KIND_LITERAL, 0, symbol);
-    if (symbol == 16)
-        return entry_make(length, KIND_REPEAT, 2, 3);
-    return entry_make(length, KIND_ZEROS, symbol == 17 ? 3 : 7, symbol == 17 ? 3 : 11);
-}
-
-uint symbol_entry(uint code, uint symbol, uint length)
-{
-    if (code == CODE_LITLEN)
-        return litlen_entry(symbol, length);
-    return code == CODE_DIST ? dist_entry(symbol, length) : precode_entry(symbol, length);
-}
-
-// The entry for 15 bits, first bit highest, of a word that has at least `length` bits. The loop and
-// the index are bounded whatever the tables hold.
-uint word_entry(uint row, uint bits, uint length)
+// The symbol of the word with which 15 bits begin. The index is bounded whatever the codes hold.
+uint word_symbol(uint row, uint bits, uint length)
 {
     uint first = row * LITLEN_SYMBOLS;
     uint last = row == 0 ? LITLEN_SYMBOLS - 1 : LITLEN_SYMBOLS + DIST_SYMBOLS - 1;
+    uint at = clamp(firsts[row][length] + (bits >> 15 - length), first, last);
 
-    while (length < 15 && bits >= limits[row][length])
-        length++;
-    return sorted[clamp(firsts[row][length] + (bits >> 15 - length), first, last)];
+    return sorted[at >> 1] >> (at & 1) * 16 & 0xffff;
 }
 
 uint reversed_15(uint bits)
@@ -114,50 +78,64 @@ uint reversed_15(uint bits)
     return bitfieldReverse(bits) >> 17;
 }
 
-// The entry for a lane's next bits. One lookup for both codes, so that lanes that want the one do not
-// wait for lanes that want the other.
-uint entry_find(bool is_dist, uint peek)
+void symbol_place(uint place, uint symbol)
 {
-    uint at = is_dist ? LITLEN_ENTRIES + (peek & DIST_ENTRIES - 1) : peek & LITLEN_ENTRIES - 1;
-    uint entry = tables[at];
-
-    if (entry == 0)
-        entry = word_entry(is_dist ? 1 : 0, reversed_15(peek),
-                           is_dist ? DIST_BITS + 1 : LITLEN_BITS + 1);
-    return entry;
+    atomicOr(sorted[place >> 1], symbol << (place & 1) * 16);
 }
 
-// The sets of symbols with equal lengths, of the symbols_n lengths from scratch[begin] on.
-void sets_make(uint begin, uint symbols_n)
+// How many symbols have each length: lane l gets it for length l.
+uint lengths_count(uint begin, uint symbols_n)
 {
-    for (uint i = lane; i < 16 * SCRATCH_SET_WORDS; i += LANES)
-        tables[SCRATCH_SETS + i] = 0;
+    if (lane < 16)
+        scratch[SCRATCH_PLACES + lane] = 0;
     lanes_sync();
     for (uint i = lane; i < symbols_n; i += LANES)
-        atomicOr(tables[SCRATCH_SETS + tables[begin + i] * SCRATCH_SET_WORDS + i / LANES],
-                 1u << i % LANES);
+        atomicAdd(scratch[SCRATCH_PLACES + length_get(begin + i)], 1);
+    lanes_sync();
+    return lane >= 1 && lane < 16 ? scratch[SCRATCH_PLACES + lane] : 0;
+}
+
+// Writes symbols i of all lanes behind those that were written, for the lengths of which there are any.
+void symbols_sort_some(uint i, uint length, uint lengths)
+{
+    uint rank = 0, written = 0;
+
+    for (; lengths != 0; lengths &= lengths - 1) {
+        uint l = uint(findLSB(lengths));
+        uint same = lanes_ballot(length == l);
+
+        rank = length == l ? bitCount(same & lanes_below) : rank;
+        written = lane == l ? bitCount(same) : written;
+    }
+    if (length != 0)
+        symbol_place(scratch[SCRATCH_PLACES + length] + rank, i);
+    lanes_sync();
+    if (lane < 16)
+        scratch[SCRATCH_PLACES + lane] += written;
     lanes_sync();
 }
 
-uint set_count(uint length, uint words_n)
+// The limit of a length is where the words of the next one begin.
+void limits_write(uint row, uint begin)
 {
-    uint n = 0;
+    uint even = lanes_read(begin, 2 * lane + 1 & LANES - 1);
+    uint odd = lanes_read(begin, 2 * lane + 2 & LANES - 1);
 
-    for (uint i = 0; i < words_n; i++)
-        n += bitCount(tables[SCRATCH_SETS + length * SCRATCH_SET_WORDS + i]);
-    return n;
+    if (lane < 8)
+        limits[row][lane >> 2][lane & 3] = even | odd << 16;
 }
 
-// Orders the symbols of a code and sets its limits. The lengths (0..15) begin at scratch[begin].
-uint code_order(uint code, uint begin, uint symbols_n)
+// Makes the code of the symbols_n lengths (0..15) from `begin` on.
+uint code_make(uint code, uint begin, uint symbols_n)
 {
     uint row = min(code, 1);
-    uint count, sums, totals, used, used_before;
+    uint row_n = row == 0 ? LITLEN_SYMBOLS : DIST_SYMBOLS;
+    uint count = lengths_count(begin, symbols_n);
+    uint lengths = lanes_ballot(count != 0);
+    uint sums, totals, used, used_before;
     bool single;
 
-    sets_make(begin, symbols_n);
     // Lane l is for length l. Two sums at once: of the words, and of the space that they use.
-    count = lane >= 1 && lane < 16 ? set_count(lane, SCRATCH_SET_WORDS) : 0;
     sums = lanes_sum_before(count << 15 - min(lane, 15) << 9 | count, totals);
     used_before = sums >> 9;
     used = totals >> 9;
@@ -170,43 +148,22 @@ uint code_order(uint code, uint begin, uint symbols_n)
     if (used < 32768 && !single)
         return ERROR_CODE_INCOMPLETE;
     if (lane < 16) {
-        uint offset = row * LITLEN_SYMBOLS + (sums & 511);
+        uint place = row * LITLEN_SYMBOLS + (sums & 511);
 
-        tables[SCRATCH_OFFSETS + lane] = offset;
-        firsts[row][lane] = offset - (used_before >> 15 - lane);
+        scratch[SCRATCH_PLACES + lane] = place;
+        firsts[row][lane] = place - (used_before >> 15 - lane);
     }
-    // The limit of length l is where the words of length l + 1 begin.
-    if (lane >= 1 && lane < 17)
-        limits[row][lane - 1] = single && lane >= 2 ? 32768 : used_before;
+    limits_write(row, lane < 2 || single ? LIMIT_NONE : used_before);
+    for (uint i = lane; i < row_n / 2; i += LANES)
+        sorted[row * LITLEN_SYMBOLS / 2 + i] = 0;
     lanes_sync();
-    for (uint i = lane; i < symbols_n; i += LANES) {
-        uint length = tables[begin + i];
-        uint own = tables[SCRATCH_SETS + length * SCRATCH_SET_WORDS + i / LANES];
-        uint rank = set_count(length, i / LANES) + bitCount(own & lanes_below);
+    for (uint i = 0; i < symbols_n; i += LANES) {
+        uint length = i + lane < symbols_n ? length_get(begin + i + lane) : 0;
 
-        uint entry = symbol_entry(code, i, length);
-
-        if (length != 0)
-            sorted[tables[SCRATCH_OFFSETS + length] + rank] = entry;
+        symbols_sort_some(i + lane, length, lengths);
         if (length != 0 && single) // both bits mean that symbol
-            sorted[row * LITLEN_SYMBOLS + 1] = entry;
+            symbol_place(row * LITLEN_SYMBOLS + 1, i + lane);
     }
     lanes_sync();
     return ERROR_NONE;
-}
-
-void table_fill(uint row, uint begin, uint index_bits)
-{
-    for (uint i = lane; i < 1u << index_bits; i += LANES) {
-        uint bits = reversed_15(i);
-
-        tables[begin + i] = bits < limits[row][index_bits] ? word_entry(row, bits, 1) : 0;
-    }
-}
-
-// No distance code: any use of it is an error.
-void dist_fill_empty()
-{
-    for (uint i = lane; i < DIST_ENTRIES; i += LANES)
-        tables[LITLEN_ENTRIES + i] = entry_make(1, KIND_BAD, 0, 0);
 }

@@ -22,14 +22,16 @@ uint input_load(uint i)
 
 #ifdef SUBGROUP_32
 // The next words are in registers before they are due: lane i has words i and 32 + i counted from
-// the last multiple of 32.
+// the last multiple of 32, and 64 + i is on its way.
 uint window_low;
 uint window_high;
+uint window_coming;
 
 void window_begin()
 {
     window_low = input_load(LANES + lane);
     window_high = input_load(2 * LANES + lane);
+    window_coming = input_load(3 * LANES + lane);
 }
 
 // Of the 32 words from input_next on, each is at another lane.
@@ -47,7 +49,8 @@ void window_advance(uint words_n)
     input_next = before + words_n;
     if (((before ^ input_next) & LANES) != 0) {
         window_low = window_high;
-        window_high = input_load((input_next & ~(LANES - 1)) + LANES + lane);
+        window_high = window_coming;
+        window_coming = input_load((input_next & ~(LANES - 1)) + 2 * LANES + lane);
     }
 }
 #else

@@ -1,52 +1,159 @@
-// Copies of matches. The matches of one round are done together: a match is ready when all that it
-// copies from lies before the first hole that is still open, and the first one always is. The bytes
-// of all ready matches are numbered through and shared among the lanes.
-shared uvec4 matches[LANES]; // the number of its first byte, where it goes, distance, nothing
+// Copies of matches. Where symbols go does not depend on what the output holds, so matches wait in a
+// queue until there is one for each lane or so, and are copied together: their bytes are numbered
+// through and shared among the lanes.
+//
+// A match copies its first bytes, as many as its distance at most, from its source, and repeats them.
+// A source may lie in the hole of an earlier match of the queue. No byte waits for that one: it is
+// followed to where that one's byte comes from, until it is in no hole. To have less to follow,
+// sources that are a part of what one earlier match copies are moved there first, all at once.
+//
+// Positions, lengths and distances have 16 bits: holes end at 65536 at most, and begin at 1.
+#define QUEUE_HOLES 0u // in scratch, in the order of the output: length, begin << 16
+#define QUEUE_SOURCES (QUEUE_HOLES + LANES)   // distance, begin << 16
+#define QUEUE_NUMBERS (QUEUE_SOURCES + LANES) // of a match's first byte
+#define FOLLOWS_MAX 5u // each doubles what a chain is shortened by
 
-// The match to which byte k belongs: the last one of matches_n that begins at or before it.
-uint match_find(uint k, uint matches_n)
+uint queue_n;
+
+// The last match whose hole begins at a position or before it. The first one does.
+uint hole_find(uint position)
 {
-    uint low = 0;
+    uint i = 0;
 
     [[unroll]] for (uint step = LANES / 2; step != 0; step >>= 1) {
-        uint middle = low + step;
-
-        if (middle < matches_n && matches[middle].x <= k)
-            low = middle;
+        if (i + step < queue_n && scratch[QUEUE_HOLES + i + step] <= (position << 16 | 0xffff))
+            i += step;
     }
-    return low;
+    return i;
 }
 
-void match_byte(uint match, uint k)
+// Byte i of what has a period.
+uint period_place(uint i, uint period)
 {
-    uvec4 it = matches[match];
-    uint i = k - it.x;
-    uint from = i < it.z ? i : i % it.z;
-
-    output_bytes.at[it.y + i] = output_bytes.at[it.y - it.z + from];
+    return i < period ? i : i % period;
 }
 
-// Fills the holes of the lanes in open_lanes. Every hole lies in the output, and the distance in
-// front of it: distance <= hole_at.
-void holes_fill(uint open_lanes, uint distance)
+// Where the n bytes from `from` on come from themselves, if from one source; else the same.
+uint source_before(uint from, uint n)
 {
-    while (open_lanes != 0) {
-        uint first = uint(findLSB(open_lanes));
-        uint complete = lanes_read(hole_at, first);
-        bool open = (open_lanes >> lane & 1) != 0;
-        bool ready =
-            open && (lane == first || hole_at - distance + min(distance, hole_n) <= complete);
-        uint ready_lanes = lanes_ballot(ready);
-        uint matches_n = bitCount(ready_lanes);
-        uint total;
-        uint begin = lanes_sum_before(ready ? hole_n : 0, total);
+    uint i = hole_find(from);
+    uint hole = scratch[QUEUE_HOLES + i];
+    uint source = scratch[QUEUE_SOURCES + i];
+    uint offset = from - (hole >> 16);
 
-        // The barriers above are between these writes and the reads of the turn before.
-        if (ready)
-            matches[bitCount(ready_lanes & lanes_below)] = uvec4(begin, hole_at, distance, 0);
-        output_sync();
-        for (uint k = lane; k < total; k += LANES)
-            match_byte(match_find(k, matches_n), k);
-        open_lanes &= ~ready_lanes;
+    if (offset + n > (hole & 0xffff))
+        return from;
+    offset = period_place(offset, source & 0xffff);
+    return offset + n <= (source & 0xffff) ? (source >> 16) + offset : from;
+}
+
+// Moves the source of the lane's match to where its bytes come from.
+void source_follow(bool follows, uint n, uint holes_begin)
+{
+    for (uint i = 0; i < FOLLOWS_MAX; i++) {
+        uint source = scratch[QUEUE_SOURCES + lane];
+        uint from = source >> 16;
+        bool inside = follows && from >= holes_begin;
+        uint before = inside ? source_before(from, n) : from;
+
+        if (lanes_ballot(inside && before != from) == 0)
+            break;
+        if (inside)
+            scratch[QUEUE_SOURCES + lane] = source & 0xffff | before << 16;
+        lanes_sync();
     }
+}
+
+// Where the byte at a position comes from. It lies in a hole no more than once for each match.
+uint byte_follow(uint position, uint holes_begin)
+{
+    for (uint i = 0; i < LANES && position >= holes_begin; i++) {
+        uint at = hole_find(position);
+        uint hole = scratch[QUEUE_HOLES + at];
+        uint source = scratch[QUEUE_SOURCES + at];
+        uint offset = position - (hole >> 16);
+
+        if (offset >= (hole & 0xffff))
+            break;
+        position = (source >> 16) + period_place(offset, source & 0xffff);
+    }
+    return position;
+}
+
+// The match to which the lane's byte of the 32 from k on belongs. `number` is the lane's own match's,
+// begun_n how many began before k.
+#ifdef SUBGROUP_32
+uint copy_find(uint k, bool copies, uint number, inout uint begun_n)
+{
+    uint offset = number - k;
+    uint begins = subgroupOr(copies && offset < LANES ? 1u << offset : 0);
+    uint copy = begun_n + bitCount(begins & (lanes_below << 1 | 1)) - 1;
+
+    begun_n += bitCount(begins);
+    return min(copy, LANES - 1);
+}
+#else
+uint copy_find(uint k, bool copies, uint number, inout uint begun_n)
+{
+    uint i = 0; // by a search, which needs no barrier
+
+    [[unroll]] for (uint step = LANES / 2; step != 0; step >>= 1) {
+        if (i + step < queue_n && scratch[QUEUE_NUMBERS + i + step] <= k + lane)
+            i += step;
+    }
+    return i;
+}
+#endif
+
+// Fills the holes of the queue.
+void queue_copy()
+{
+    bool copies = lane < queue_n;
+    uint bytes_n = copies ? scratch[QUEUE_HOLES + lane] & 0xffff : 0;
+    uint holes_begin = scratch[QUEUE_HOLES] >> 16;
+    uint begun_n = 0;
+    uint total;
+    uint number = lanes_sum_before(bytes_n, total);
+
+    if (copies)
+        scratch[QUEUE_NUMBERS + lane] = number;
+    source_follow(copies, min(scratch[QUEUE_SOURCES + lane] & 0xffff, bytes_n), holes_begin);
+    output_sync();
+    for (uint k = 0; k < total; k += LANES) {
+        uint copy = copy_find(k, copies, number, begun_n);
+        uint source = scratch[QUEUE_SOURCES + copy];
+        uint i = k + lane - scratch[QUEUE_NUMBERS + copy];
+
+        if (k + lane < total) {
+            uint from = (source >> 16) + period_place(i, source & 0xffff);
+
+            output_bytes.at[(scratch[QUEUE_HOLES + copy] >> 16) + i] =
+                output_bytes.at[byte_follow(from, holes_begin)];
+        }
+    }
+    queue_n = 0;
+}
+
+void queue_drain()
+{
+    if (queue_n == 0)
+        return;
+    lanes_sync();
+    queue_copy();
+    lanes_sync();
+}
+
+// The holes of the lanes in new_lanes have a distance now. Every hole lies in the output, and the
+// distance in front of it: distance <= hole_at.
+void queue_put(uint new_lanes, uint distance)
+{
+    if (queue_n + bitCount(new_lanes) > LANES)
+        queue_drain();
+    if ((new_lanes >> lane & 1) != 0) {
+        uint i = queue_n + bitCount(new_lanes & lanes_below);
+
+        scratch[QUEUE_HOLES + i] = hole_n | hole_at << 16;
+        scratch[QUEUE_SOURCES + i] = distance | hole_at - distance << 16;
+    }
+    queue_n += bitCount(new_lanes);
 }
