@@ -7,7 +7,14 @@
 #include <ds/codec.h>
 
 /* In the order of the option's words. */
-enum coder_kind { CODER_GDEFLATE, CODER_ZSTD, CODER_LZ4, CODER_DEFLATE, CODER_KIND_COUNT };
+enum coder_kind {
+    CODER_GDEFLATE,
+    CODER_ZSTD,
+    CODER_LZ4,
+    CODER_DEFLATE,
+    CODER_KIND_COUNT,
+    CODER_NONE = CODER_KIND_COUNT, /* sweep */
+};
 
 /* GDEFLATE's paths, in the order of the option's words: the CPU's, then the GPU's, which are that
  * and enum ds_vulkan_codec_path. */

@@ -1,6 +1,7 @@
 /* dsbench demo: files to the GPU at several request sizes, every byte verified. */
 #include "commands.h"
-#include "report.h"
+#include "demo_codecs.h"
+#include "option_table.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ struct demo {
     struct workload workloads[DEMO_SIZES];
     struct engine_result results[DEMO_SIZES];
     uint32_t n; /* measured so far */
+    struct demo_codecs codecs;
 };
 
 static void head_print(FILE *out)
@@ -62,39 +64,46 @@ static int size_run(struct demo *demo, uint32_t index)
     return error;
 }
 
-static void summary_print(FILE *out, const struct demo *demo, uint64_t mismatches, uint64_t errors)
+static void summary_print(FILE *out, const struct demo *demo)
 {
-    uint64_t bytes = 0;
     char size[SIZE_TEXT_BYTES], bottleneck[BOTTLENECK_BYTES];
 
     fputc('\n', out);
     report_path(out, &demo->session);
-    for (uint32_t i = 0; i < demo->n; i++) {
+    for (uint32_t i = 0; i < demo->n; i++)
         fprintf(out, "%-11s %s: %s\n", i == 0 ? "bottleneck" : "",
                 size_text(size, demo->workloads[i].size),
                 report_bottleneck(bottleneck, &demo->session, &demo->results[i]));
-        bytes += demo->results[i].verdict.bytes;
-    }
-    fprintf(out, "verified    %.1f MiB, %" PRIu64 " bytes differ, %" PRIu64 " errors: %s\n",
-            (double)bytes / (1 << 20), mismatches, errors,
-            mismatches == 0 && errors == 0 ? "all well" : "FAILED");
+    for (uint32_t i = 0; i < demo->codecs.n; i++)
+        fprintf(out, "%-11s %s: %s\n", "",
+                option_word("codec", (int)demo->codecs.workloads[i].codec),
+                report_bottleneck(bottleneck, &demo->codecs.session, &demo->codecs.results[i]));
 }
 
 static int demo_report(const struct demo *demo)
 {
-    struct report reports[DEMO_SIZES];
-    uint64_t mismatches = 0;
-    uint64_t errors = 0;
+    const struct demo_codecs *codecs = &demo->codecs;
+    struct report reports[DEMO_SIZES + DEMO_CODECS];
+    uint64_t mismatches = 0, errors = 0, bytes = 0;
+    uint32_t n = 0;
     int error;
 
-    for (uint32_t i = 0; i < demo->n; i++) {
-        reports[i] = report_make(&demo->session, &demo->workloads[i], &demo->results[i]);
-        mismatches += demo->results[i].verdict.mismatches;
-        errors += demo->results[i].measure.errors;
+    for (uint32_t i = 0; i < demo->n; i++)
+        reports[n++] = report_make(&demo->session, &demo->workloads[i], &demo->results[i]);
+    for (uint32_t i = 0; i < codecs->n; i++)
+        reports[n++] = report_make(&codecs->session, &codecs->workloads[i], &codecs->results[i]);
+    for (uint32_t i = 0; i < n; i++) {
+        bytes += reports[i].result->verdict.bytes;
+        mismatches += reports[i].result->verdict.mismatches;
+        errors += reports[i].result->measure.errors;
     }
-    if (!report_is_quiet(demo->session.options))
-        summary_print(stdout, demo, mismatches, errors);
-    error = report_json_write(demo->session.options, reports, demo->n);
+    if (!report_is_quiet(demo->session.options)) {
+        summary_print(stdout, demo);
+        printf("verified    %.1f MiB, %" PRIu64 " bytes differ, %" PRIu64 " errors: %s\n",
+               (double)bytes / (1 << 20), mismatches, errors,
+               mismatches == 0 && errors == 0 ? "all well" : "FAILED");
+    }
+    error = report_json_write(demo->session.options, reports, n);
     return error == 0 && mismatches == 0 && errors == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -117,6 +126,9 @@ static int demo_perform(struct demo *demo)
         if (error == 0 && demo->results[i].measure.errors != 0)
             break; /* the report says so */
     }
+    if (error == 0 && n == DEMO_SIZES && demo->n == n && !option_given(options, "codec") &&
+        options->read != DS_READ_NIL)
+        error = demo_codecs_run(&demo->codecs, options, report_is_quiet(options) ? NULL : stdout);
     return error == 0 ? demo_report(demo) : EXIT_FAILURE;
 }
 
@@ -130,6 +142,7 @@ int command_demo(const struct options *options)
     status = session_open(options, DEMO_FILES, &demo->session) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     if (status == EXIT_SUCCESS) {
         status = demo_perform(demo);
+        demo_codecs_close(&demo->codecs);
         session_close(&demo->session);
     }
     free(demo);

@@ -188,7 +188,7 @@ static int make_bytes_choose(const struct options *options, const char *dir, uin
     struct statvfs room;
     uint64_t room_bytes;
 
-    *bytes = options->codec != 0 ? MAKE_PACKED_BYTES : MAKE_BYTES;
+    *bytes = options->packs ? MAKE_PACKED_BYTES : MAKE_BYTES;
     if (options->make_bytes != 0)
         *bytes = options->make_bytes;
     if (statvfs(dir, &room) != 0) {
@@ -248,7 +248,7 @@ static int inputs_make(const struct options *options, uint32_t make_n, struct in
         if (i == make_n - 1)
             share_bytes = bytes - inputs->bytes;
         inputs->n++; /* before it is whole: what was begun is removed too */
-        error = input_make(inputs->dir, options->codec != 0, i, share_bytes, &inputs->list[i]);
+        error = input_make(inputs->dir, options->packs, i, share_bytes, &inputs->list[i]);
         inputs->bytes += share_bytes;
     }
     return error;

@@ -16,6 +16,8 @@ void html_end(FILE *out);
 int html_sweeps(FILE *out, const struct records *records);
 int html_compares(FILE *out, const struct records *records);
 int html_runs(FILE *out, const struct records *records);
+void html_frames(FILE *out, const struct records *records);
+void html_codecs(FILE *out, const struct records *records);
 
 /* record_is: the command that made it. */
 bool record_is(const struct record *record, const char *command);

@@ -26,7 +26,7 @@ static const char style[] =
     ".grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(520px,100%),1fr));"
     "gap:16px}\n"
     ".card{background:var(--card);border:1px solid var(--line);border-radius:8px;"
-    "padding:14px 16px;overflow-x:auto}\n"
+    "padding:14px 16px;overflow-x:auto}.single{max-width:580px}\n"
     ".tiles{display:flex;flex-wrap:wrap;gap:12px;margin:14px 0}\n"
     ".tile{background:var(--card);border:1px solid var(--line);border-radius:8px;"
     "padding:10px 16px;min-width:150px}"
@@ -124,7 +124,11 @@ static int page_write(FILE *out, const struct records *records)
     if (error == 0)
         error = html_compares(out, records);
     if (error == 0)
+        html_frames(out, records);
+    if (error == 0)
         error = html_runs(out, records);
+    if (error == 0)
+        html_codecs(out, records);
     html_end(out);
     return error;
 }

@@ -8,13 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VARIANTS_MAX 24
+#define VARIANTS_MAX 96
 #define VALUES_MAX   64
 
 /* One way to run the engine. Those that differ only in how they read share a `group`. */
 struct variant {
     char group[96];
     char read[24];
+    char codec[16]; /* "none", "zstd" */
+    size_t plain;   /* of group: what stands before the codec */
     bool nil; /* no disk: what is left is the way from staging to the destination */
 };
 
@@ -83,6 +85,8 @@ static uint32_t variant_find(struct sweep_table *t, const struct json_value *roo
              json_text(root, "path.topology", "?"), json_text(root, "config.dest", "?"),
              json_text(root, "config.pattern", "?"),
              strcmp(codec, "none") == 0 ? "" : ", ", strcmp(codec, "none") == 0 ? "" : codec);
+    snprintf(v.codec, sizeof(v.codec), "%s", codec);
+    v.plain = strcmp(codec, "none") == 0 ? strlen(v.group) : strlen(v.group) - strlen(codec) - 2;
     v.nil = strcmp(json_text(root, "path.read", ""), "nil") == 0;
     snprintf(v.read, sizeof(v.read), "%s, %s", json_text(root, "path.read", "?"),
              json_text(root, "path.direct", "?"));
@@ -156,7 +160,10 @@ static void rooflines_add(struct chart *chart, const struct sweep_table *t, uint
 {
     roofline_add(chart, t, variant, "disk alone (raw)", "peers.bytes_per_s");
     for (uint32_t i = 0; i < t->variants_n; i++) {
-        if (t->variants[i].nil && strcmp(t->variants[i].group, t->variants[variant].group) == 0) {
+        const struct variant *v = &t->variants[i];
+
+        if (v->nil && v->plain == t->variants[variant].plain &&
+            strncmp(v->group, t->variants[variant].group, v->plain) == 0) {
             roofline_add(chart, t, i, "copy alone (nil)", "result.bytes_per_s");
             break;
         }
@@ -228,6 +235,17 @@ static int variant_write(FILE *out, const struct sweep_table *t, uint32_t varian
     return error;
 }
 
+/* As short as a legend has room for: "shared, nil", "hybrid, zstd". */
+static void variant_name(char name[CHART_NAME], const struct variant *v)
+{
+    const char *how = v->nil ? "nil" : v->read;
+
+    if (strcmp(v->codec, "none") != 0)
+        how = v->codec;
+    snprintf(name, CHART_NAME, "%.*s, %.*s", (int)strcspn(v->group, " "), v->group,
+             (int)strcspn(how, ","), how);
+}
+
 /* All variants at the greatest depth. */
 static int variants_write(FILE *out, const struct sweep_table *t)
 {
@@ -245,8 +263,7 @@ static int variants_write(FILE *out, const struct sweep_table *t)
         char name[CHART_NAME];
         struct chart_line *line;
 
-        snprintf(name, sizeof(name), "%.*s, %s", (int)strcspn(t->variants[v].group, " "),
-                 t->variants[v].group, t->variants[v].nil ? "nil" : t->variants[v].read);
+        variant_name(name, &t->variants[v]);
         line = chart_line(&chart, name, v % CHART_COLORS);
         for (uint32_t s = 0; s < t->sizes.n; s++) {
             const struct point *p = point_find(t, v, t->sizes.at[s], depth);
@@ -257,9 +274,9 @@ static int variants_write(FILE *out, const struct sweep_table *t)
         if (line != NULL)
             line->dashed = t->variants[v].nil;
     }
-    fputs("<div class=\"grid\"><div class=\"card\">", out);
+    fputs("<h3>All of them</h3><div class=\"card single\">", out);
     chart_write(out, &chart);
-    fputs("</div></div>\n", out);
+    fputs("</div>\n", out);
     error = chart.failed ? -ENOMEM : 0;
     chart_close(&chart);
     return error;

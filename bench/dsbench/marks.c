@@ -1,14 +1,25 @@
 /* dsbench marks: everything the engine is held to, in one go, each figure beside its goal. */
 #include "commands.h"
 #include "contest.h"
+#include "frame_trial.h"
 #include "json.h"
+#include "option_table.h"
 #include "series.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum figure { RATE_RATIO, CPU_RATIO, RATE, CPU_US, P99_RATIO };
+enum figure {
+    RATE_RATIO,
+    CPU_RATIO,
+    RATE,
+    CPU_US,
+    P99_RATIO,
+    PROMISE,       /* the ratio to raw over that of the packing */
+    FRAME_COPY,    /* p99 of frames above idle, ms, beside copies by command */
+    FRAME_SCATTER, /* by shader */
+};
 
 /* A measurement that marks look at. */
 struct trial {
@@ -20,6 +31,8 @@ struct trial {
     enum ds_topology topology;
     bool sequential;
     bool realtime; /* alone and beside a background load, no peers */
+    bool frames;   /* beside a stream without a disk, no peers */
+    int codec;     /* enum ds_codec_format */
     uint32_t peers;
 };
 
@@ -34,9 +47,26 @@ struct mark {
 
 #define FIO   (1u << PEER_FIO)
 #define NAIVE (1u << PEER_NAIVE)
+#define RAW   (1u << PEER_RAW)
 #define K     1024u
 
-enum { HOST_4K, GPU_4K, GPU_64K, GPU_1M, SEQUENTIAL, HOT, SINGLE, NIL, NO_DISK, REALTIME, TRIALS };
+#define FRAME_ROUNDS 3u /* a round of frames takes longer than others */
+
+enum {
+    HOST_4K,
+    GPU_4K,
+    GPU_64K,
+    GPU_1M,
+    SEQUENTIAL,
+    HOT,
+    SINGLE,
+    NIL,
+    NO_DISK,
+    REALTIME,
+    PACKED,
+    FRAMES,
+    TRIALS,
+};
 
 static const struct trial trials[TRIALS] = {
     [HOST_4K] = {.size = 4 * K, .depth = 128, .dest = DEST_HOST, .peers = FIO},
@@ -54,6 +84,10 @@ static const struct trial trials[TRIALS] = {
     [NO_DISK] = {.size = 4 * K, .depth = 256, .dest = DEST_GPU, .read = DS_READ_NIL,
                  .peers = NAIVE},
     [REALTIME] = {.size = 64 * K, .depth = 1, .dest = DEST_HOST, .realtime = true},
+    [PACKED] = {.size = 256 * K, .depth = 32, .dest = DEST_GPU, .codec = DS_CODEC_GDEFLATE,
+                .peers = RAW},
+    [FRAMES] = {.size = 64 * K, .depth = 256, .dest = DEST_GPU, .read = DS_READ_NIL,
+                .frames = true},
 };
 
 static const struct mark marks[] = {
@@ -72,6 +106,9 @@ static const struct mark marks[] = {
     {"4K random to GPU / naive", GPU_4K, RATE_RATIO, PEER_NAIVE, false, 7.0},
     {"CPU a request, 4K to GPU / naive", GPU_4K, CPU_RATIO, PEER_NAIVE, true, 0.125},
     {"4K to GPU without the disk / naive", NO_DISK, RATE_RATIO, PEER_NAIVE, false, 50},
+    {"256K by GDeflate / raw, of its ratio", PACKED, PROMISE, PEER_RAW, false, 0.8},
+    {"frame p99 beside copies, ms above idle", FRAMES, FRAME_COPY, PEER_COUNT, true, 0.5},
+    {"frame p99 beside scatter, ms above idle", FRAMES, FRAME_SCATTER, PEER_COUNT, true, 0.5},
 };
 
 #define MARKS_N (sizeof(marks) / sizeof(marks[0]))
@@ -95,6 +132,8 @@ static struct options trial_options(const struct options *base, const struct tri
     o.direct = trial->direct;
     o.topology = trial->topology;
     o.sequential = trial->sequential;
+    o.codec = trial->codec;
+    o.packs = trial->codec != 0;
     return o;
 }
 
@@ -115,6 +154,8 @@ static void mark_score(const struct mark *mark, const struct report *report, str
         score->value = report->requests_per_s;
     else if (mark->figure == CPU_US)
         score->value = report->cpu_us_per_request;
+    else if (p != NULL && p->skipped == NULL && mark->figure == PROMISE)
+        score->value = p->ratio / report->result->packed_ratio;
     else if (p != NULL && p->skipped == NULL)
         score->value = mark->figure == CPU_RATIO ? p->cpu_ratio : p->ratio;
     else
@@ -198,22 +239,78 @@ static void trial_skip(uint32_t trial, const char *why, struct score *scores)
     }
 }
 
+static void frames_score(const struct frame_trial *frames, uint32_t trial, struct score *scores)
+{
+    for (uint32_t i = 0; i < MARKS_N; i++) {
+        int path = marks[i].figure == FRAME_COPY ? DS_VULKAN_PATH_COPY : DS_VULKAN_PATH_SCATTER;
+
+        for (uint32_t k = 0; marks[i].trial == trial && k < frames->lanes_n; k++) {
+            const struct frame_lane *lane = &frames->lanes[k];
+
+            if (lane->options.copy_path != path)
+                continue;
+            if (lane->open)
+                scores[i].value = frame_above_ms(frames, &lane->streams[0].frames, 0.99);
+            else
+                snprintf(scores[i].skipped, sizeof(scores[i].skipped), "%s", lane->skipped);
+        }
+    }
+}
+
+static int frames_trial(const struct options *base, const struct inputs *inputs, uint32_t trial,
+                        struct score *scores)
+{
+    struct options options = *base;
+    struct frame_trial frames;
+    int error;
+
+    options.command = COMMAND_FRAMETIME; /* for what it takes where nothing is said */
+    options.rounds = base->rounds < FRAME_ROUNDS ? base->rounds : FRAME_ROUNDS;
+    options.sizes = (struct number_list){.n = 1, .at = {trials[trial].size}};
+    options_default(&options);
+    error = frame_trial_open(&options, inputs, &frames);
+    if (error != 0)
+        return error;
+    error = frame_trial_run(&frames, "frames, ");
+    if (error == 0)
+        frames_score(&frames, trial, scores);
+    frame_trial_close(&frames);
+    return error;
+}
+
+/* What a session is wanted for. */
+static int session_trial(struct session *session, const struct workload *workload, uint32_t trial,
+                         struct score *scores)
+{
+    const struct trial *t = &trials[trial];
+
+    if (t->dest == DEST_GPU && session->dest != DEST_GPU)
+        trial_skip(trial, session->device_reason, scores);
+    else if (t->frames && session->gpu.info.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU)
+        trial_skip(trial, "a software device draws, copies and streams on one processor", scores);
+    else if (t->frames)
+        return frames_trial(session->options, &session->inputs, trial, scores);
+    else if (t->realtime)
+        return realtime_trial(session, workload, trial, scores);
+    else
+        return contest_trial(session, workload, t->peers, trial, scores);
+    return 0;
+}
+
 static int trial_run(const struct options *base, const struct inputs *inputs, uint32_t trial,
                      struct score *scores)
 {
-    const struct trial *t = &trials[trial];
-    struct options options = trial_options(base, t);
+    struct options options = trial_options(base, &trials[trial]);
     struct workload workload = workload_make(&options, 0, 0);
     struct session *session = calloc(1, sizeof(*session));
-    int error = session == NULL ? -ENOMEM : session_open_on(&options, inputs, session);
+    bool own = options.packs && base->files_n == 0; /* made files hold what does not pack */
+    int error = -ENOMEM;
 
+    if (session != NULL)
+        error = own ? session_open(&options, 1, session)
+                    : session_open_on(&options, inputs, session);
     if (error == 0) {
-        if (t->dest == DEST_GPU && session->dest != DEST_GPU)
-            trial_skip(trial, session->device_reason, scores);
-        else if (t->realtime)
-            error = realtime_trial(session, &workload, trial, scores);
-        else
-            error = contest_trial(session, &workload, t->peers, trial, scores);
+        error = session_trial(session, &workload, trial, scores);
         session_close(session);
     }
     free(session);
@@ -227,14 +324,14 @@ static bool is_met(const struct mark *mark, const struct score *score)
 
 static void marks_print(FILE *out, const struct score *scores)
 {
-    fprintf(out, "%-36s %12s   %14s\n", "mark", "measured", "goal");
+    fprintf(out, "%-40s %12s   %14s\n", "mark", "measured", "goal");
     for (uint32_t i = 0; i < MARKS_N; i++) {
         const struct mark *m = &marks[i];
 
         if (scores[i].skipped[0] != '\0')
-            fprintf(out, "%-36s skipped: %s\n", m->text, scores[i].skipped);
+            fprintf(out, "%-40s skipped: %s\n", m->text, scores[i].skipped);
         else
-            fprintf(out, "%-36s %12.*f   %s %11.*f   %s\n", m->text, m->figure == RATE ? 0 : 3,
+            fprintf(out, "%-40s %12.*f   %s %11.*f   %s\n", m->text, m->figure == RATE ? 0 : 3,
                     scores[i].value, m->at_most ? "<=" : ">=", m->figure == RATE ? 0 : 3, m->goal,
                     is_met(m, &scores[i]) ? "met" : "MISSED");
     }

@@ -52,6 +52,7 @@ static const struct word codec_words[] = {{"gdeflate", CODER_GDEFLATE},
                                           {"zstd", CODER_ZSTD},
                                           {"lz4", CODER_LZ4},
                                           {"libdeflate", CODER_DEFLATE},
+                                          {"none", CODER_NONE},
                                           {NULL, 0}};
 static const struct word stream_codec_words[] = {{"none", 0},
                                                  {"gdeflate", DS_CODEC_GDEFLATE},
@@ -117,8 +118,8 @@ static const char *const command_texts[] = {
         "usage: dsbench report IN... -o OUT.html\n"
         "\n"
         "Draws saved results (of sweep --out, and of run, compare, demo --json) as one HTML page\n"
-        "that loads nothing: throughput and latency by size and depth, ratios to peers, and what\n"
-        "the stages did over time where --timeline was given.\n",
+        "that loads nothing: throughput and latency by size and depth, ratios to peers, frame\n"
+        "times, codecs, and what the stages did over time where --timeline was given.\n",
     [COMMAND_DIFF] =
         "usage: dsbench diff [OPTION...] A B\n"
         "\n"
@@ -165,9 +166,10 @@ const struct option_row option_rows[] = {
     {"kinds", OPTION_WORDS, CODEC, AT(kinds), 0, 0, kind_words, "LIST",
      "of text, bc7 and mesh: generated data (default all; not\n"
      "where FILEs are given)"},
-    {"codecs", OPTION_WORDS, CODEC, AT(codecs), 0, 0, codec_words, "LIST",
-     "of gdeflate, zstd, lz4 and libdeflate (default all that are\n"
-     "in this build)"},
+    {"codecs", OPTION_WORDS, CODEC | SWEEP, AT(codecs), 0, 0, codec_words, "LIST",
+     "codec: of gdeflate, zstd, lz4 and libdeflate (default all\n"
+     "that are in this build); sweep: of none, gdeflate, zstd and\n"
+     "lz4 (default none), see --codec of run"},
     {"paths", OPTION_WORDS, CODEC, AT(paths), 0, 0, path_words, "LIST",
      "of gdeflate: auto, scalar, avx2 and avx512, on the GPU from\n"
      "and to host memory gpu (a shader: the better one of\n"
@@ -176,11 +178,13 @@ const struct option_row option_rows[] = {
      "has, but no software GPU"},
     {"threads", OPTION_NUMBERS, CODEC, AT(threads), 1, DS_CODEC_THREADS_MAX, NULL, "LIST",
      "that share the work (default 1)"},
-    {"codec", OPTION_WORD, DEMO | RUN | SWEEP, AT(codec), 0, 0, stream_codec_words, "C",
+    {"codec", OPTION_WORD, DEMO | RUN | COMPARE, AT(codec), 0, 0, stream_codec_words, "C",
      "none, gdeflate, zstd or lz4: each block is packed for\n"
      "itself beforehand, and decoded on its way; rates are of\n"
-     "what comes out (default none)"},
-    {"level", OPTION_COUNT, DEMO | RUN | SWEEP | CODEC, AT(level), 1, 12, NULL, "N",
+     "what comes out (default none). compare: the peers read the\n"
+     "same content as it is; demo: only this one, or none, where\n"
+     "it measures all of them after the plain runs"},
+    {"level", OPTION_COUNT, DEMO | RUN | COMPARE | SWEEP | CODEC, AT(level), 1, 12, NULL, "N",
      "of compression (default 1; codec: 9)"},
     {"chunk", OPTION_SIZE, CODEC, AT(chunk_bytes), 4096, 64 << 20, NULL, "BYTES",
      "of a piece, packed for itself (default 64K, which is what\n"

@@ -58,6 +58,11 @@ static inline bool option_given(const struct options *options, const char *name)
 /* option_word returns the name of a value of an OPTION_WORD. */
 const char *option_word(const char *option, int value);
 
+/* options_check: 0, or -EINVAL after a complaint about options that do not go together.
+ * options_default fills what was not given. */
+int options_check(const struct options *options);
+void options_default(struct options *options);
+
 const char *word_name(const struct word *words, int value);
 
 #endif

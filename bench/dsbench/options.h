@@ -71,6 +71,7 @@ struct options {
     const char *out; /* sweep: JSON lines; report: HTML */
     double fail_below; /* diff; 0 = never */
     int codec;         /* enum ds_codec_format */
+    bool packs;        /* made files hold what packs well: --codec, or a codec among others */
     /* codec */
     uint32_t kinds;  /* mask of 1 << enum data_kind */
     uint32_t codecs; /* mask of 1 << enum coder_kind */

@@ -33,11 +33,11 @@ static char *text_load(const char *path, size_t *bytes)
         }
         got = fread(text + *bytes, 1, READ_BYTES - 1, in);
         *bytes += got;
-        if (got == 0)
+        if (got == 0) {
+            error = ferror(in) ? -errno : 0;
             break;
+        }
     }
-    if (error == 0 && ferror(in))
-        error = -EIO;
     if (in != NULL)
         fclose(in);
     if (error != 0) {
@@ -82,13 +82,15 @@ int records_load(const char *path, bool cut_allowed, struct records *records)
     if (text == NULL)
         return -EIO;
     records->whole_bytes = 0;
-    for (char *line = text; error == 0 && *line != '\0';) {
+    for (char *line = text; error == 0 && line < text + bytes;) {
         size_t length = strcspn(line, "\n");
         bool whole = line[length] == '\n';
 
         number++;
         if (strspn(line, " \t\r") < length && (whole || !cut_allowed))
             error = record_add(records, path, line, length);
+        else if (!whole && (*line != '{' || line + length < text + bytes))
+            error = -EINVAL; /* not the beginning of a line of ours: another file */
         line += length + whole;
         if (whole)
             records->whole_bytes = (uint64_t)(line - text);

@@ -167,6 +167,16 @@ void report_workload(FILE *out, const struct session *session, const struct work
             inputs->n == 1 ? "" : "s", (double)inputs->bytes / (1 << 20));
 }
 
+void report_codec(FILE *out, const struct report *report)
+{
+    double ratio = report->result->packed_ratio;
+
+    if (ratio > 0)
+        fprintf(out, "codec       %s, %.2f to 1: effective %.3f GB/s, %.3f GB/s packed\n",
+                option_word("codec", (int)report->workload->codec), ratio,
+                report->bytes_per_s / 1e9, report->bytes_per_s / ratio / 1e9);
+}
+
 void report_rates(FILE *out, const struct report *report)
 {
     const struct engine_result *r = report->result;
@@ -180,10 +190,7 @@ void report_rates(FILE *out, const struct report *report)
             (double)ds_histogram_quantile(h, 0.9) / 1000,
             (double)ds_histogram_quantile(h, 0.99) / 1000,
             (double)ds_histogram_quantile(h, 0.999) / 1000, (double)h->max / 1000);
-    if (r->packed_ratio > 0)
-        fprintf(out, "codec       %s, %.2f to 1: %.3f GB/s packed\n",
-                option_word("codec", (int)report->workload->codec), r->packed_ratio,
-                report->bytes_per_s / r->packed_ratio / 1e9);
+    report_codec(out, report);
     if (r->open.offered_per_s > 0)
         fprintf(out,
                 "offered     %.0f requests/s (%s intervals), %.0f completed, %" PRIu64

@@ -55,6 +55,7 @@ const char *report_bottleneck(char *buffer, const struct session *session,
 /* The blocks. */
 void report_workload(FILE *out, const struct session *session, const struct workload *workload);
 void report_rates(FILE *out, const struct report *report);
+void report_codec(FILE *out, const struct report *report); /* nothing without one */
 void report_path(FILE *out, const struct session *session);
 void report_stages(FILE *out, const struct report *report);
 

@@ -75,6 +75,7 @@ void total_add(struct engine_result *total, const struct engine_result *result)
     total->measure.requests += result->measure.requests;
     total->measure.bytes += result->measure.bytes;
     total->measure.errors += result->measure.errors;
+    total->packed_ratio = result->packed_ratio;
     ds_histogram_merge(&total->latency_ns, &result->latency_ns);
     for (uint32_t i = 0; i < DS_STAGE_COUNT && before + now > 0; i++) {
         struct stage_share *t = &total->stages[i];

@@ -10,12 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Errors and warnings are shown; while devices are tried they are kept as the reason. */
+/* Errors and warnings are shown; while a device is looked for the last is kept as the reason. */
 static void engine_log(void *ctx, enum ds_log_level level, const char *message)
 {
     struct session *s = ctx;
 
-    if (level <= DS_LOG_WARNING && s->engine == NULL && s->dest == DEST_AUTO)
+    if (level <= DS_LOG_WARNING && s->engine == NULL && !s->has_gpu && s->dest != DEST_HOST &&
+        s->dest != DEST_NIL)
         snprintf(s->device_reason, sizeof(s->device_reason), "%s", message);
     else if (level <= DS_LOG_WARNING || s->options->verbose)
         complain("engine: %s", message);
@@ -62,8 +63,7 @@ static int device_open(struct session *s)
     if (s->device_reason[0] == '\0')
         snprintf(s->device_reason, sizeof(s->device_reason), "%s", strerror(-error));
     if (required) {
-        complain("no usable Vulkan device%s%s: %s", o->device != NULL ? " named " : "",
-                 o->device != NULL ? o->device : "", strerror(-error));
+        complain("no usable Vulkan device: %s", s->device_reason);
         return error;
     }
     s->dest = DEST_HOST;

@@ -1,5 +1,6 @@
 /* dsbench sweep: sizes by depths by variants of the engine. The output is the state: each point is
  * one line of it, written when the point is done, and what stands there is not measured again. */
+#include "coder.h"
 #include "commands.h"
 #include "option_table.h"
 #include "peer.h"
@@ -13,13 +14,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#define VARIANTS_MAX 20
+#define SETUPS_MAX   20
+#define VARIANTS_MAX (SETUPS_MAX * 4)
 
-/* One way to run the engine. All are kept open: an idle one sleeps. */
-struct variant {
+/* An engine. All are kept open: an idle one sleeps. */
+struct setup {
     struct options options;
     struct session session;
-    char name[48]; /* "shared", "dedicated nil" */
+};
+
+/* One way to run an engine. */
+struct variant {
+    struct setup *setup;
+    struct options options;
+    char name[64]; /* "shared read auto", "auto read auto zstd" */
 };
 
 struct sweep {
@@ -27,9 +35,11 @@ struct sweep {
     struct inputs inputs;
     struct records known;
     FILE *out;
+    struct setup *setups;
+    uint32_t setups_n;
     struct variant *variants;
     uint32_t variants_n;
-    struct session *reader; /* of the first variant that reads, for the peer raw; or NULL */
+    struct session *reader; /* of the first setup that reads, for the peer raw; or NULL */
     struct sweep_clock clock;
 };
 
@@ -105,7 +115,7 @@ static int group_open(struct sweep *s, struct group *g)
 
         error = series_open(&p->series, rounds);
         if (error == 0)
-            error = engine_run_open(&p->variant->session, &p->workload, &p->run);
+            error = engine_run_open(&p->variant->setup->session, &p->workload, &p->run);
     }
     if (error != 0 || s->reader == NULL || (s->options->peers >> PEER_RAW & 1) == 0)
         return error;
@@ -198,7 +208,7 @@ static struct peer_report raw_report(struct group *g, struct point *p)
 
 static int point_report(struct sweep *s, struct group *g, struct point *p)
 {
-    struct report report = report_make(&p->variant->session, &p->workload, &p->total);
+    struct report report = report_make(&p->variant->setup->session, &p->workload, &p->total);
     struct peer_report peer = {0};
 
     report.id = p->id;
@@ -235,37 +245,55 @@ static int group_perform(struct sweep *s, uint64_t size, uint32_t depth)
     return error;
 }
 
-static int variant_open(struct sweep *s, int topology, int read)
+static void variant_add(struct sweep *s, struct setup *setup, uint32_t coder)
 {
-    struct variant *v = &s->variants[s->variants_n];
+    static const int codecs[] = {DS_CODEC_GDEFLATE, DS_CODEC_ZSTD, DS_CODEC_LZ4};
+    struct variant *v = &s->variants[s->variants_n++];
+
+    v->setup = setup;
+    v->options = setup->options;
+    v->options.codec = coder == CODER_NONE ? 0 : codecs[coder];
+    snprintf(v->name, sizeof(v->name), "%s read %s%s%s",
+             option_word("topology", v->options.topology), option_word("read", v->options.read),
+             coder == CODER_NONE ? "" : " ",
+             coder == CODER_NONE ? "" : option_word("codec", v->options.codec));
+}
+
+/* Nothing is read, so nothing can be unpacked: no codec goes with that. */
+static int setup_open(struct sweep *s, int topology, int read)
+{
+    struct setup *setup = &s->setups[s->setups_n];
     int error;
 
-    v->options = *s->options;
-    v->options.topology = topology;
-    v->options.read = read;
-    snprintf(v->name, sizeof(v->name), "%s read %s", option_word("topology", topology),
-             option_word("read", read));
-    error = session_open_on(&v->options, &s->inputs, &v->session);
+    setup->options = *s->options;
+    setup->options.topology = topology;
+    setup->options.read = read;
+    error = session_open_on(&setup->options, &s->inputs, &setup->session);
     if (error != 0)
         return error;
-    s->variants_n++;
+    s->setups_n++;
     if (s->reader == NULL && read != DS_READ_NIL)
-        s->reader = &v->session;
+        s->reader = &setup->session;
+    for (uint32_t coder = 0; coder <= CODER_NONE; coder++) {
+        if ((s->options->codecs >> coder & 1) != 0 && (read != DS_READ_NIL || coder == CODER_NONE))
+            variant_add(s, setup, coder);
+    }
     return 0;
 }
 
-static int variants_open(struct sweep *s)
+static int setups_open(struct sweep *s)
 {
     const struct options *o = s->options;
     int error = 0;
 
+    s->setups = calloc(SETUPS_MAX, sizeof(*s->setups));
     s->variants = calloc(VARIANTS_MAX, sizeof(*s->variants));
-    if (s->variants == NULL)
+    if (s->setups == NULL || s->variants == NULL)
         return -ENOMEM;
     for (int topology = 0; topology <= DS_TOPOLOGY_HYBRID; topology++) {
         for (int read = 0; error == 0 && read < 4; read++) {
             if ((o->topologies >> topology & 1) != 0 && (o->reads >> read & 1) != 0)
-                error = variant_open(s, topology, read);
+                error = setup_open(s, topology, read);
         }
     }
     return error;
@@ -282,8 +310,7 @@ static int state_open(struct sweep *s)
     if (error != 0)
         return error;
     s->out = fopen(path, "ae");
-    if (s->out == NULL || (s->known.n > 0 &&
-                           ftruncate(fileno(s->out), (off_t)s->known.whole_bytes) != 0)) {
+    if (s->out == NULL || ftruncate(fileno(s->out), (off_t)s->known.whole_bytes) != 0) {
         error = -errno;
         file_complain(path, error);
     }
@@ -319,7 +346,7 @@ static int sweep_perform(struct sweep *s)
     int error = state_open(s);
 
     if (error == 0)
-        error = variants_open(s);
+        error = setups_open(s);
     if (error != 0)
         return error;
     clock_start(s);
@@ -342,8 +369,9 @@ int command_sweep(const struct options *options)
     if (error != 0)
         return EXIT_FAILURE;
     error = sweep_perform(&sweep);
-    for (uint32_t i = 0; i < sweep.variants_n; i++)
-        session_close(&sweep.variants[i].session);
+    for (uint32_t i = 0; i < sweep.setups_n; i++)
+        session_close(&sweep.setups[i].session);
+    free(sweep.setups);
     free(sweep.variants);
     records_free(&sweep.known);
     if (sweep.out != NULL && fclose(sweep.out) != 0 && error == 0) {

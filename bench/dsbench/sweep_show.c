@@ -47,7 +47,7 @@ void sweep_clock_end(const struct sweep_clock *clock)
 
 void sweep_head_print(FILE *out)
 {
-    fprintf(out, "%7s %6s %-22s %9s %11s %15s %10s %10s %9s\n", "request", "depth", "engine",
+    fprintf(out, "%7s %6s %-24s %9s %11s %15s %10s %10s %9s\n", "request", "depth", "engine",
             "GB/s", "requests/s", "CPU us/request", "p50 us", "p99 us", "/ raw");
 }
 
@@ -57,7 +57,7 @@ void sweep_row_print(FILE *out, const char *variant, const struct report *report
     char size[SIZE_TEXT_BYTES];
 
     line_clear();
-    fprintf(out, "%7s %6u %-22s %9.3f %11.0f %15.2f %10.1f %10.1f",
+    fprintf(out, "%7s %6u %-24s %9.3f %11.0f %15.2f %10.1f %10.1f",
             size_text(size, report->workload->size), report->workload->depth, variant,
             report->bytes_per_s / 1e9, report->requests_per_s, report->cpu_us_per_request,
             (double)ds_histogram_quantile(h, 0.5) / 1000,

@@ -80,6 +80,9 @@ bad_arguments() {
     refused 2 'choose one' run --rate 5 --verify
     refused 2 'not within' run --timeline 1
     refused 2 'needs --out' sweep
+    refused 2 'it is for sweep' codec --codecs none
+    refused 2 'no such codec' sweep --out x --codecs libdeflate
+    refused 2 'nothing for --codecs' sweep --out x --codecs lz4 --reads nil
     refused 2 'nothing for --codec' run --codec lz4 --read nil
     refused 2 'none of none, gdeflate' run --codec zip
     refused 2 'report needs' report x
@@ -144,6 +147,7 @@ bad_files() {
     refused 1 'neither a regular file nor a block device' run "$work/fifo"
     refused 1 'use a smaller --size' run "$work/short"
     refused 1 'No such file' run --dir "$work/missing"
+    refused 1 'no usable Vulkan device' run --device "no such device" --bytes 1M
     refused 1 'No such file' run --json "$work/missing/result" --seconds 0.1 "$work/short"
 }
 
@@ -240,7 +244,7 @@ marks() {
     run marks --rounds 1 --seconds 0.02 --bytes 4M --json -
     # on a busy machine a mark may be missed; what matters here is that the verdicts are right
     if [ "$status" -gt 1 ]; then fail "marks: status $status"; fi
-    lines_hold "marks" 'r["command"] == "marks" and len(r["marks"]) == 15 and
+    lines_hold "marks" 'r["command"] == "marks" and len(r["marks"]) == 18 and
 all("skipped" in m or (m["value"] > 0 and m["goal"] > 0 and
 m["met"] == (m["value"] >= m["goal"] if m["goal_is"] == "least" else m["value"] <= m["goal"]))
 for m in r["marks"]) and sum("skipped" not in m for m in r["marks"]) >= 4' "$work/out"
@@ -282,6 +286,16 @@ r["result"]["requests_per_s_min"] <= r["result"]["requests_per_s"] and
     else
         fail "another --seconds is another point: status $status, $(wc -l <"$state") lines"
     fi
+    run "${options[@]}" --out "$work/codecs.jsonl" --sizes 64K --depths 8 --codecs none,gdeflate
+    lines_hold "a sweep of codecs" 'sorted((x["config"]["codec"],
+x["path"]["read"] == "nil") for x in rs) == [("gdeflate", False), ("none", False),
+("none", True)]' "$work/codecs.jsonl"
+    printf 'a text\nof somebody' >"$work/foreign"
+    refused 1 'foreign:1: no result of dsbench' sweep --out "$work/foreign" --bytes 1M
+    printf 'somebody' >"$work/foreign"
+    refused 1 'foreign:1: no result of dsbench' sweep --out "$work/foreign" --bytes 1M
+    if [ "$(cat "$work/foreign")" = somebody ]; then pass; else fail "sweep wrote to it"; fi
+    refused 1 'Is a directory' sweep --out "$work" --bytes 1M
     echo '{"schema": 1}' >"$work/foreign"
     refused 1 'foreign:1: no result of dsbench' sweep --out "$work/foreign" --bytes 1M
     timeout -s INT 1 "$dsbench" "${options[@]}" --out "$work/cut.jsonl" --seconds 0.3 --sizes 4K \
@@ -354,14 +368,26 @@ report() {
     run compare "${small[@]}" --rounds 2 --peers naive,raw --dest host --json "$work/compare.jsonl"
     sed 's/"device":"[^"]*"/"device":"<script>alert(1)<\/script>"/' "$work/sweep.jsonl" \
         >"$work/hostile.jsonl"
-    run report "$work/hostile.jsonl" "$work/timeline.jsonl" "$work/compare.jsonl" -o "$page"
+    run codec --bytes 64K --seconds 0.01 --rounds 1 --codecs gdeflate --json "$work/codec.jsonl"
+    {
+        echo '{"schema":"dsbench/1","command":"frametime","config":{"load":"idle"},' \
+            '"result":{"frame_ms":{"p50":3,"p99":4,"max":5}}}'
+        echo '{"schema":"dsbench/1","command":"frametime","config":{"load":"stream",' \
+            '"copy_path":"<script>","size":65536,"depth":9,"scatter_groups":8},' \
+            '"result":{"frame_ms":{"p50":3,"p99":4.25,"max":9},"p99_above_idle_ms":0.25,' \
+            '"bytes_per_s":1e9}}'
+    } >"$work/frames.jsonl"
+    run report "$work/hostile.jsonl" "$work/timeline.jsonl" "$work/compare.jsonl" \
+        "$work/codec.jsonl" "$work/frames.jsonl" -o "$page"
     if [ "$status" -eq 0 ] && python3 - "$page" <<'PYTHON'
 import re, sys
 from html.parser import HTMLParser
 text = open(sys.argv[1], encoding="utf-8").read()
 assert not re.search(r"https?:|<script|<link|@import|url\(|\bnan\b|\binf\b", text, re.I)
 for title in ("Throughput by request size", "p99 latency by depth", "disk alone (raw)",
-              "copy alone (nil)", "Beside its peers", "Stage: read", "All points as a table",
+              "copy alone (nil)", "Beside its peers", "Frames beside a stream",
+              "depth 9, 8 groups", "p99 4.25 ms, +0.25 above idle", "Codecs in memory", ">mesh<",
+              "Stage: read", "All points as a table",
               "prefers-color-scheme:dark", "&lt;script"):
     assert title in text, title
 class Parser(HTMLParser):
@@ -377,7 +403,8 @@ parser = Parser()
 parser.feed(text)
 assert not parser.stack, parser.stack
 # each point of the sweep is in the table, and lines stay within their chart
-assert text.count("<tr><td>") == 17 + 2, text.count("<tr><td>")
+rows = text.split("Codecs in memory")[0].count("<tr><td>")
+assert rows == 17 + 2, rows
 for x in re.findall(r'<circle[^>]* cx="([-0-9.]+)"', text):
     assert 0 <= float(x) <= 1200
 PYTHON
@@ -485,7 +512,9 @@ r["config"]["pattern"] == "sequential"' \
     json_holds "two threads" 'r["path"]["topology"] == "hybrid" and r["path"]["threads"] >= 2' \
         run "${small[@]}" --topology hybrid --dest host
     json_holds "the demo" \
-        '[x["config"]["size"] for x in rs] == [4096, 65536, 1 << 20, 1 << 24] and
+        '[x["config"]["size"] for x in rs[:4]] == [4096, 65536, 1 << 20, 1 << 24] and
+[x["config"]["codec"] for x in rs[4:6]] == ["none", "gdeflate"] and
+("packed_ratio" in q) == (r["config"]["codec"] != "none") and
 q["verify"]["bytes"] == q["bytes"] == 16 * min(r["config"]["size"], 1 << 18) and
 q["verify"]["mismatches"] == 0' demo --bytes 1M --requests 16
     json_holds "a comparison" \
@@ -493,6 +522,10 @@ q["verify"]["mismatches"] == 0' demo --bytes 1M --requests 16
 all("skipped" in p or (p["ratio"] > 0 and p["rounds"] == 2 and
 p["cpu_ratio"] > 0 and p["ratio_min"] <= p["ratio"] <= p["ratio_max"]) for p in r["peers"])' \
         compare "${small[@]}" --rounds 2 --peers naive,raw
+    json_holds "packed blocks beside raw reads of what they hold" \
+        'r["config"]["codec"] == "gdeflate" and q["packed_ratio"] > 1.1 and
+"skipped" in r["peers"][0] or r["peers"][0]["ratio"] > 0' \
+        compare "${small[@]}" --rounds 1 --peers raw --codec gdeflate
     json_holds "one at a time beside pread" \
         '[p["name"] for p in r["peers"]] == ["pread"] and r["peers"][0]["ratio"] > 0' \
         compare "${small[@]}" --rounds 1 --peers pread --depth 1 --size 4K --dest host
