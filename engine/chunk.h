@@ -2,7 +2,8 @@
  *
  *   FREE -> READY -> IN_READ -> READ -> IN_COPY -> COPIED -> FREE      (read)
  *   a packed one goes READ -> IN_DECODE -> READ before it is copied
- *   a write from a GPU buffer goes round twice: first down to staging, then to the disk
+ *   a write from a GPU buffer goes round twice: first down to staging, then to the disk;
+ *   so does a read into a mapping that the kernel cannot write to: the second time by staging
  *
  * Whoever popped a chunk from a ring owns it until the push into the next. Errors travel forward in
  * it; only the complete stage ends anything. */
@@ -21,6 +22,7 @@ enum chunk_kind {
     CHUNK_FLUSH,        /* fdatasync */
     CHUNK_SIGNAL,       /* no data: a semaphore signal in its place in the order */
     CHUNK_NOTICE,       /* no data: a notification of the host's, likewise */
+    CHUNK_AGAIN,        /* a READ that cannot go into its mapping, on its way back to submit */
 };
 
 enum chunk_state {
@@ -62,10 +64,11 @@ struct chunk {
     uint8_t timed : 1;        /* a realtime transfer whose time is taken */
     uint8_t joins : 1;        /* goes on in the file where the one before it ends */
     uint8_t alone : 1;        /* shares no transfer: one that it shared has failed */
+    uint8_t staged : 1;       /* of a mapped request, but goes by way of staging */
     union {
         int32_t error;        /* -errno, or the VkResult for DEVICE_LOST and VULKAN_ERROR */
         int32_t group_next;   /* in flight: chunks from this one to the next of its transfer in the
-                                 chunks' table; 0 = it is the last. Read stage */
+                                 chunks' table; 0 = it is the last. Read stage; AGAIN: submit */
     };
     uint64_t entered_ns;      /* when it entered the stage it is in */
 };

@@ -19,7 +19,7 @@ static void record_fill(struct ds_error_record *record, const struct request *r)
         .fd = r->fd,
         .offset = r->offset,
         .size = r->size,
-        .host = r->host,
+        .host = request_is_mapped(r) ? NULL : r->host,
         .gpu_buffer = r->gpu_buffer,
         .gpu_offset = r->gpu_offset,
         .gpu_address = r->image == NULL ? r->gpu_address : 0,

@@ -105,9 +105,7 @@ static void slot_fill(struct request *slot, const struct ds_request *request, ui
     slot->file = request->file;
     slot->enqueued_ns = now_ns;
     slot->fd = request->file != NULL ? -1 : request->fd;
-    slot->kind = request->op == DS_OP_WRITE   ? REQUEST_WRITE
-                 : request->op == DS_OP_FLUSH ? REQUEST_FLUSH
-                                              : REQUEST_READ;
+    slot->kind = (uint8_t)request->op;
     slot->flags = (uint8_t)request->flags;
     slot->fd_direct = fd_direct;
     slot->status = DS_STATUS_OK;
@@ -119,8 +117,8 @@ static void slot_fill(struct request *slot, const struct ds_request *request, ui
     slot->name = request->name;
     slot->image = NULL;
     slot->gpu_address = request->gpu_address;
-    slot->special = request->source != NULL || request->codec != DS_CODEC_NONE ||
-                    request->gpu_address != 0;
+    slot->special =
+        ((uintptr_t)request->source | request->gpu_address | request->codec) != 0;
     slot->codec = (uint8_t)request->codec;
     slot->transform = (uint8_t)request->transform;
     slot->unpacked_bytes = request->codec != DS_CODEC_NONE ? request->uncompressed_size
@@ -167,6 +165,18 @@ static void slot_add_image(struct request *slot, const struct request_checked *c
     atomic_fetch_add_explicit(&checked->target.image->accepted, 1, memory_order_relaxed);
 }
 
+/* The destination is host memory as far as the stages can see, if that pays. */
+static void slot_add_mapped(struct request *slot, const struct ds_request *request)
+{
+    const struct queue_port *port = &slot->queue->port;
+
+    if (request->op != DS_OP_READ || slot->unpacked_bytes > port->mapped_max_bytes ||
+        (request->codec != DS_CODEC_NONE && !port->mapped_decodes))
+        return;
+    slot->host = (uint8_t *)request->gpu_mapped + request->gpu_offset;
+    slot->special |= SPECIAL_MAPPED;
+}
+
 static bool source_is_allowed(const struct ds_queue *queue, const struct ds_request *request)
 {
     return LIKELY(queue->source == DS_QUEUE_SOURCE_ANY) ||
@@ -198,6 +208,8 @@ static int enqueue(struct ds_queue *queue, const struct ds_request *request,
     }
     if (request->image_target != NULL)
         slot_add_image(slot, &checked);
+    else if (UNLIKELY(request->gpu_mapped != NULL))
+        slot_add_mapped(slot, request);
     request_life_begin(slot);
     queue_push_slot(queue, slot);
     return 0;

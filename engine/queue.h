@@ -34,6 +34,8 @@ struct queue_port {
     bool signals_by_host;         /* there is a GPU whose semaphores the host can signal */
     bool memory_checked;          /* a request must name memory (not so for the nil copy) */
     bool file_checked;            /* a request must name a file (not so for the nil read) */
+    bool mapped_decodes;          /* mapped_max_bytes is for requests with a codec, too */
+    uint64_t mapped_max_bytes;    /* larger requests do not use their mapping; 0: none does */
     uint32_t chunk_bytes;
     uint64_t arena_bytes;
     /* MANUAL topology: run the stages until something moved, the queue has results, or timeout_ns.

@@ -8,6 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 
+_Static_assert((int)REQUEST_READ == (int)DS_OP_READ && (int)REQUEST_WRITE == (int)DS_OP_WRITE &&
+                   (int)REQUEST_FLUSH == (int)DS_OP_FLUSH,
+               "an op is a kind of request");
+
 static int fd_check(int fd, bool write, uint8_t *direct)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -88,6 +92,8 @@ static int flush_check(const struct ds_request *request)
 
 static int codec_shape_check(const struct ds_request *request)
 {
+    if (LIKELY((request->codec | request->transform | request->uncompressed_size) == 0))
+        return 0;
     if (request->transform > DS_CODEC_TRANSFORM_BC5)
         return -EINVAL;
     if (request->codec == DS_CODEC_NONE)
@@ -124,6 +130,17 @@ static int shape_check(const struct queue_port *port, const struct ds_request *r
         return -EINVAL;
     rc = codec_shape_check(request);
     return rc != 0 ? rc : memory_check(port, request);
+}
+
+/* A mapping is that of GPU memory which the request names, and holds all of the destination. */
+static bool mapping_valid(const struct ds_request *request)
+{
+    uint64_t end;
+
+    return request->op != DS_OP_FLUSH && request->host == NULL && request->image_target == NULL &&
+           (request->gpu_buffer != 0 || request->gpu_address != 0) &&
+           !__builtin_add_overflow((uintptr_t)request->gpu_mapped, request->gpu_offset, &end) &&
+           !__builtin_add_overflow(end, memory_bytes(request), &end);
 }
 
 /* The strictest alignment that a request's disk transfers may need. */
@@ -187,18 +204,33 @@ static int codec_size_check(const struct queue_port *port, const struct ds_reque
     return -EFBIG;
 }
 
+/* What most requests do not have. */
+static int extras_check(const struct ds_queue *queue, const struct ds_request *request,
+                        struct request_checked *checked)
+{
+    int rc = 0;
+
+    if (request->gpu_mapped != NULL && !mapping_valid(request))
+        return -EINVAL;
+    if (request->image_target != NULL)
+        rc = image_target_check(queue, request, checked);
+    if (rc == 0 && request->codec != DS_CODEC_NONE)
+        rc = codec_size_check(&queue->port, request, checked);
+    return rc;
+}
+
 int request_check(const struct ds_queue *queue, const struct ds_request *request,
                   struct request_checked *checked)
 {
+    uintptr_t extras = (uintptr_t)request->gpu_mapped | (uintptr_t)request->image_target |
+                       request->codec;
     int rc = shape_check(&queue->port, request);
 
     checked->room_bytes = 0;
     if (rc == 0)
         rc = file_check(&queue->port, request, &checked->fd_direct);
-    if (rc == 0 && request->image_target != NULL)
-        rc = image_target_check(queue, request, checked);
-    if (rc == 0 && request->codec != DS_CODEC_NONE)
-        rc = codec_size_check(&queue->port, request, checked);
+    if (UNLIKELY(extras != 0) && rc == 0)
+        rc = extras_check(queue, request, checked);
     return rc;
 }
 

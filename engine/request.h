@@ -24,7 +24,7 @@ struct request {
     /* Written by the producer, constant from the publication on. */
     uint64_t offset;     /* in the file */
     uint64_t size;
-    uint8_t *host;       /* destination or source in host memory, or NULL */
+    uint8_t *host;       /* destination or source in host memory, or NULL; see SPECIAL_MAPPED */
     uint64_t gpu_buffer; /* VkBuffer; SIGNAL: VkSemaphore */
     uint64_t gpu_offset; /* SIGNAL: value */
     uint64_t user_data;
@@ -53,12 +53,13 @@ struct request {
     uint32_t life;         /* see request_life_begin */
     uint8_t align_shift;   /* log2 of the alignment of its disk transfers; submit stage */
     uint8_t direct : 1;    /* its transfers use O_DIRECT; submit stage */
-    uint8_t in_place : 1;  /* straight from or to `host`; submit stage */
+    uint8_t in_place : 1;  /* straight from or to `host`; submit stage. A chunk of a mapped request
+                              may go another way: see struct chunk */
     uint8_t small : 1;     /* in chunks of SMALL_BYTES; submit stage */
     uint8_t codec : 4;     /* enum ds_codec_format; the producer's, as transform */
     uint8_t transform : 4; /* enum ds_codec_transform */
-    uint8_t special;       /* a source, an address, an image, a codec, a semaphore to wait for: look
-                              below */
+    uint8_t special;       /* a source, an address, an image, a codec, a mapping, a semaphore to
+                              wait for: look below; and SPECIAL_MAPPED */
 
     /* The rarely needed: a plain request's stages do not touch this line, only its producer. */
     union {
@@ -141,6 +142,15 @@ static inline void request_life_end(struct request *request)
 static inline bool request_is_cancelled(const struct request *request)
 {
     return (__atomic_load_n(&request->life, __ATOMIC_RELAXED) & LIFE_CANCELLED) != 0;
+}
+
+/* `host` is where the destination in gpu_buffer is mapped. The producer's; the submit stage takes
+ * it back, and `host` with it, when the request must go by way of staging. */
+#define SPECIAL_MAPPED 2u
+
+static inline bool request_is_mapped(const struct request *request)
+{
+    return (request->special & SPECIAL_MAPPED) != 0;
 }
 
 /* It has a codec: one chunk, decoded on its way. */

@@ -280,7 +280,7 @@ static void chunk_end(struct complete_stage *stage, struct chunk *chunk, uint64_
     }
     /* A downloaded chunk goes round again, to the disk; a failed one too, so that the copy stage
      * counts it for the signals behind it. */
-    if (chunk->kind != CHUNK_DOWNLOAD) {
+    if (chunk->kind != CHUNK_DOWNLOAD && chunk->kind != CHUNK_AGAIN) {
         request_chunk_done(stage, chunk, now_ns);
         chunk_advance(chunk, CHUNK_DONE_COPY, CHUNK_FREE);
     }

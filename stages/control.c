@@ -88,12 +88,18 @@ int ds_queue_create(struct ds_engine *engine, const struct ds_queue_config *call
         .arena_bytes = engine->staging.bytes,
         .step = engine->topology == DS_TOPOLOGY_MANUAL ? manual_step : NULL,
     };
+    struct ds_vulkan_info vulkan = {.struct_size = sizeof(vulkan)};
     struct ds_queue *queue;
     uint32_t index;
     int rc = caller != NULL ? copy_struct_in(&config, sizeof(config), caller) : 0;
 
     if (rc != 0)
         return rc;
+    if (engine->gpu_self != NULL &&
+        ds_vulkan_backend_get_info(engine->config.vulkan, &vulkan) == 0) {
+        port.mapped_max_bytes = vulkan.mapped_max_bytes;
+        port.mapped_decodes = vulkan.mapped_decodes;
+    }
     queue = host_alloc(&engine->host, sizeof(*queue), CACHE_LINE);
     if (queue == NULL)
         return -ENOMEM;

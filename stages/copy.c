@@ -190,7 +190,8 @@ static bool chunk_ordered(const struct chunk *chunk)
 {
     struct request *r = chunk->request;
 
-    if (chunk->kind == CHUNK_DOWNLOAD || chunk->kind == CHUNK_NOTICE)
+    if (chunk->kind == CHUNK_DOWNLOAD || chunk->kind == CHUNK_NOTICE ||
+        chunk->kind == CHUNK_AGAIN)
         return false; /* it comes once more, even when failed, or is no request of the epoch */
     if (r->chunks_total > 1 && ++r->chunks_copied < r->chunks_total)
         return false;
@@ -218,7 +219,7 @@ static bool chunk_needs_gpu(const struct copy_stage *stage, const struct chunk *
         return true;
     return chunk->status == DS_STATUS_OK &&
            (chunk->kind == CHUNK_READ || chunk->kind == CHUNK_DOWNLOAD) &&
-           chunk->request->host == NULL;
+           (chunk->request->host == NULL || chunk->staged);
 }
 
 /* Records the open batch and makes it READY. */

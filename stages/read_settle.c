@@ -114,6 +114,13 @@ static bool settle_refused_direct(struct read_stage *stage, struct chunk *chunk)
     return false;
 }
 
+/* The memory may be such as the kernel cannot write to, and there is another way. */
+static bool is_mapped_destination(const struct chunk *chunk)
+{
+    return chunk->kind == CHUNK_READ && request_is_mapped(chunk->request) &&
+           chunk->arena_unit == CHUNK_NO_ARENA;
+}
+
 static bool settle_error(struct read_stage *stage, struct chunk *chunk, int error)
 {
     switch (error) {
@@ -124,6 +131,12 @@ static bool settle_error(struct read_stage *stage, struct chunk *chunk, int erro
     case EINVAL:
         if (chunk->direct && chunk->request->file != NULL)
             return settle_refused_direct(stage, chunk);
+        break;
+    case EFAULT:
+        if (is_mapped_destination(chunk)) {
+            chunk->kind = CHUNK_AGAIN;
+            return true;
+        }
         break;
     }
     fail(stage, chunk, status_from_errno(error, chunk->kind != CHUNK_READ), -error);

@@ -37,6 +37,14 @@ static uint32_t direct_align(const struct request *r)
     return r->file != NULL ? r->file->offset_align : FD_DIRECT_ALIGN;
 }
 
+/* The request forgets where its destination is mapped, and goes by way of staging. */
+static void request_unmap(struct request *r)
+{
+    r->host = NULL;
+    r->in_place = 0;
+    r->special &= (uint8_t)~SPECIAL_MAPPED;
+}
+
 static ALWAYS_INLINE void shape_read(const struct submit_stage *stage, struct request *r)
 {
     uint64_t address = (uint64_t)(uintptr_t)r->host;
@@ -58,6 +66,20 @@ static void shape_packed(const struct submit_stage *stage, struct request *r)
         r->align_shift = (uint8_t)__builtin_ctz(direct_align(r));
     }
     r->in_place = r->host != NULL && stage->copies_data;
+}
+
+/* False: as any other. */
+static bool shape_special(const struct submit_stage *stage, struct request *r)
+{
+    if (request_is_mapped(r) && stage->mapped_not_at_all)
+        request_unmap(r);
+    if (request_is_packed(r))
+        shape_packed(stage, r);
+    else if (r->source != NULL)
+        r->in_place = r->host != NULL;
+    else
+        return false;
+    return true;
 }
 
 /* A request beside realtime ones goes in pieces that do not keep those waiting for long. Images are
@@ -84,16 +106,12 @@ static ALWAYS_INLINE void request_shape(const struct submit_stage *stage, struct
         shape_read(stage, r);
         return;
     }
-    if (request_is_packed(r)) {
-        shape_packed(stage, r);
+    if (r->special && shape_special(stage, r))
         return;
-    }
-    if (r->special && r->source != NULL) {
-        r->in_place = r->host != NULL;
-        return;
-    }
     if (r->kind == REQUEST_READ) {
         shape_read(stage, r);
+        if (request_is_mapped(r) && (!r->in_place || (r->direct && stage->mapped_not_direct)))
+            request_unmap(r);
         return;
     }
     r->direct = direct_possible(stage, r, (uint64_t)(uintptr_t)r->host, r->offset, r->size);
@@ -307,6 +325,18 @@ static bool notice_make(struct submit_stage *stage, struct request *r, uint64_t 
     queue->notices_begun++;
     if (flush)
         r->notice_epoch = queue->notice_epoch;
+    return true;
+}
+
+bool split_again(struct submit_stage *stage, struct chunk *chunk, uint64_t now_ns)
+{
+    chunk->joins = 0;
+    if (!staging_take(stage, chunk, chunk->io_bytes))
+        return false;
+    chunk->kind = CHUNK_READ;
+    chunk->staged = 1;
+    chunk->error = 0; /* was the link of a list */
+    submit_send(stage, chunk, now_ns);
     return true;
 }
 

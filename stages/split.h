@@ -20,6 +20,10 @@ uint32_t split_plain(struct submit_stage *stage, struct submit_flow *flow,
 /* submit_lane_flush hands a lane what is meant for it. */
 void submit_lane_flush(struct submit_stage *stage, struct submit_lane *lane);
 
+/* split_again gives staging to a chunk that could not go into its mapping, and sends it once more.
+ * False: no staging now. */
+bool split_again(struct submit_stage *stage, struct chunk *chunk, uint64_t now_ns);
+
 /* submit_send hands a chunk to the next read lane. */
 static inline void submit_send(struct submit_stage *stage, struct chunk *chunk, uint64_t now_ns)
 {

@@ -262,6 +262,41 @@ static uint32_t blocked_run(struct submit_stage *stage, uint64_t now_ns)
     return n;
 }
 
+/* A read into a mapping has failed for want of memory that the kernel can write to. A GPU's own
+ * memory, behind a bus, takes the copy of a buffered read but no transfer by the disk. */
+static void mapping_refused(struct submit_stage *stage, struct chunk *chunk)
+{
+    bool *refused = chunk->direct ? &stage->mapped_not_direct : &stage->mapped_not_at_all;
+
+    if (!*refused)
+        host_log(stage->host, DS_LOG_WARNING,
+                 "gpu_mapped: EFAULT on a %s read; from now on these go by way of staging%s",
+                 chunk->direct ? "direct" : "buffered",
+                 chunk->direct ? " (DS_DIRECT_OFF: through the page cache, straight into it)"
+                               : "; is it mapped, and writable?");
+    *refused = true;
+    if (stage->again != NULL)
+        chunk_group_link(chunk, stage->again);
+    else
+        chunk->group_next = 0;
+    stage->again = chunk;
+}
+
+static uint32_t again_run(struct submit_stage *stage, uint64_t now_ns)
+{
+    uint32_t n = 0;
+
+    while (stage->again != NULL) {
+        struct chunk *chunk = stage->again, *next = chunk_group_next(chunk);
+
+        if (!split_again(stage, chunk, now_ns))
+            break;
+        stage->again = next;
+        n++;
+    }
+    return n;
+}
+
 static void chunk_reclaim(struct submit_stage *stage, struct chunk *chunk, uint64_t now_ns)
 {
     struct request *r = chunk->request;
@@ -280,6 +315,10 @@ static void chunk_reclaim(struct submit_stage *stage, struct chunk *chunk, uint6
     }
     chunk_advance(chunk, CHUNK_DONE_COPY, CHUNK_FREE);
     chunk->io_done = 0;
+    if (chunk->kind == CHUNK_AGAIN) {
+        mapping_refused(stage, chunk);
+        return;
+    }
     if (chunk->kind == CHUNK_NOTICE) {
         /* A flush whose turn has come: everything before it is complete. */
         DS_ASSERT(r->kind == REQUEST_FLUSH);
@@ -386,11 +425,14 @@ static uint32_t submit_work(void *self, uint64_t now_ns)
     turn_begin(stage);
     moved = submit_reclaim(stage, now_ns);
     ready_take(stage);
-    moved += blocked_run(stage, now_ns);
-    moved += flow_run(stage, &stage->realtime, realtime, now_ns);
-    /* Credit that a REALTIME request waits for must not go to others: one with a codec may need
-     * most of the arena. */
-    if (!stage->realtime.starved)
+    moved += again_run(stage, now_ns);
+    /* Credit that a chunk waits for which is under way already must not go to others. */
+    if (LIKELY(stage->again == NULL)) {
+        moved += blocked_run(stage, now_ns);
+        moved += flow_run(stage, &stage->realtime, realtime, now_ns);
+    }
+    /* Nor what a REALTIME request waits for: one with a codec may need most of the arena. */
+    if (LIKELY(stage->again == NULL) && !stage->realtime.starved)
         moved += flow_run(stage, &stage->ordinary, ~realtime, now_ns);
     for (uint32_t i = 0; i < stage->lanes_n; i++)
         submit_lane_flush(stage, &stage->lanes[i]);
@@ -414,6 +456,8 @@ static enum stage_wait submit_waiting(void *self)
 {
     const struct submit_stage *stage = self;
 
+    if (stage->again != NULL)
+        return STAGE_WAIT_CREDIT;
     if (stage->ordinary.starved && stage->window.quiet)
         return STAGE_WAIT_POLL; /* held back for a time that nobody tells the end of */
     if (stage->realtime.starved || stage->ordinary.starved)
@@ -432,6 +476,8 @@ static bool submit_ready(void *self)
     struct submit_stage *stage = self;
     uint64_t realtime = schedule_members(&stage->schedule, DS_PRIORITY_REALTIME);
 
+    if (stage->again != NULL) /* it waits for credit, and all others for it */
+        return ring_count(&stage->returned) > 0;
     return ring_count(&stage->returned) > 0 || detach_is_due(stage) ||
            atomic_load_explicit(&stage->ready, memory_order_relaxed) != 0 ||
            flow_is_ready(stage, &stage->realtime, realtime) ||

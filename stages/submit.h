@@ -59,6 +59,9 @@ struct submit_stage {
     struct chunk **free_chunks;   /* stack */
     uint32_t free_chunks_n;
     struct ring returned;         /* complete -> submit */
+    struct chunk *again;          /* by staging, not into their mapping; linked by group_next */
+    bool mapped_not_direct;       /* O_DIRECT into a mapping was refused: never again */
+    bool mapped_not_at_all;       /* so was a buffered read */
 
     struct submit_lane lanes[SUBMIT_LANES_MAX];
     uint32_t lanes_n;

@@ -46,6 +46,10 @@ static int check_config(const struct host *host, const struct ds_vulkan_backend_
     if (config->copy_path == DS_VULKAN_PATH_MEASURE &&
         config->queue_mode == DS_VULKAN_QUEUE_MANUAL)
         return refuse(host, "DS_VULKAN_PATH_MEASURE submits, which DS_VULKAN_QUEUE_MANUAL forbids");
+    if ((uint32_t)config->mapped_path > DS_VULKAN_MAPPED_ALWAYS)
+        return refuse(host, "unknown mapped_path");
+    if (config->mapped_path != DS_VULKAN_MAPPED_AUTO && config->mapped_max_bytes != 0)
+        return refuse(host, "mapped_max_bytes belongs to DS_VULKAN_MAPPED_AUTO");
     if (locks != (config->unlock_queue != NULL))
         return refuse(host, "lock_queue and unlock_queue are given together or not at all");
     if (config->queue_mode == DS_VULKAN_QUEUE_LOCKED && !locks)
@@ -77,6 +81,13 @@ static void log_choice(const struct ds_vulkan_backend *backend)
              (device->queue_flags & (VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT)) == 0
                  ? " (transfer only)" : "",
              modes[backend->queue_mode], device->can_import_host ? "available" : "not available");
+    if (backend->mapped_max_bytes != 0)
+        host_log(&backend->host, DS_LOG_INFO,
+                 "Vulkan: mapped destinations are read into directly, up to %llu bytes a request%s "
+                 "(%s memory; mapped_path, mapped_max_bytes)",
+                 (unsigned long long)backend->mapped_max_bytes,
+                 backend->mapped_decodes ? "" : ", but for those with a codec",
+                 device->unified_memory ? "unified" : "discrete");
 }
 
 /* Where regions of 64 KiB and less cost a copy engine more than they take to transfer, which was so
@@ -84,6 +95,35 @@ static void log_choice(const struct ds_vulkan_backend *backend)
 static uint32_t scatter_rule(const struct vulkan_device *device)
 {
     return device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU ? 0 : 64u << 10;
+}
+
+/* Is whatever the host can map of this device's memory cached? A caller may have taken any type. */
+static bool mappings_are_cached(const struct vulkan_device *device)
+{
+    for (uint32_t i = 0; i < device->memory.memoryTypeCount; i++) {
+        VkMemoryPropertyFlags flags = device->memory.memoryTypes[i].propertyFlags;
+
+        if ((flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0 &&
+            (flags & VK_MEMORY_PROPERTY_HOST_CACHED_BIT) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* Where memory is unified the copy is spared altogether. Across a bus the CPU would write at a
+ * fraction of what a copy by the GPU makes. */
+static void fill_mapped(struct ds_vulkan_backend *backend,
+                        const struct ds_vulkan_backend_config *config)
+{
+    const struct vulkan_device *device = &backend->device;
+
+    backend->mapped_max_bytes = config->mapped_max_bytes;
+    if (config->mapped_path == DS_VULKAN_MAPPED_ALWAYS ||
+        (config->mapped_path == DS_VULKAN_MAPPED_AUTO && config->mapped_max_bytes == 0 &&
+         device->unified_memory))
+        backend->mapped_max_bytes = UINT64_MAX;
+    backend->mapped_decodes = backend->mapped_max_bytes != 0 && device->unified_memory &&
+                              mappings_are_cached(device);
 }
 
 /* Decides who copies what; the measurement is left to the first engine. */
@@ -187,6 +227,7 @@ int ds_vulkan_backend_create(const struct ds_vulkan_backend_config *config,
         return error;
     }
     pthread_mutex_init(&made->own_queue_mutex, NULL);
+    fill_mapped(made, &copy);
     log_choice(made);
     *backend = made;
     return 0;
@@ -230,6 +271,8 @@ int ds_vulkan_backend_get_info(const struct ds_vulkan_backend *backend, struct d
         .can_scatter = backend->can_scatter,
         .scatter_max_bytes = atomic_load_explicit(&backend->scatter_max_bytes,
                                                   memory_order_relaxed),
+        .mapped_max_bytes = backend->mapped_max_bytes,
+        .mapped_decodes = backend->mapped_decodes,
     };
 
     return copy_struct_out(info, &ours, sizeof(ours));

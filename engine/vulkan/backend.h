@@ -20,6 +20,8 @@ struct ds_vulkan_backend {
     bool can_scatter;                /* never with PATH_COPY */
     _Atomic bool scatter_measured;   /* scatter_max_bytes needs no measurement (any more) */
     _Atomic uint32_t scatter_max_bytes;
+    uint64_t mapped_max_bytes;       /* requests up to that size go straight into their mapping */
+    bool mapped_decodes;             /* those with a codec, too */
     void (*lock_queue)(void *ctx);   /* LOCKED only, else NULL */
     void (*unlock_queue)(void *ctx);
     void *lock_ctx;

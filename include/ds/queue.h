@@ -61,7 +61,8 @@ enum ds_request_flags {
  *
  * With a codec the request is moved and decoded as a whole: its compressed bytes, and unless the
  * destination is host memory the decoded ones, lie in the staging arena at the same time. On
- * DS_STATUS_DECOMPRESSION a GPU destination is untouched; host memory holds anything. */
+ * DS_STATUS_DECOMPRESSION a GPU destination is untouched, but one that is decoded into its mapping
+ * holds anything, as does host memory. */
 struct ds_request {
     uint32_t struct_size;
     uint16_t op;              /* enum ds_op */
@@ -93,6 +94,14 @@ struct ds_request {
      * gpu_buffer 0, of any memory: gpu_offset counts from it, and a shader moves all of it, which
      * ds_vulkan_info.can_scatter tells to be possible. */
     uint64_t gpu_address;
+
+    /* READ: where the first byte of gpu_buffer (of gpu_address, without one) is mapped, in memory
+     * that is HOST_VISIBLE and HOST_COHERENT; NULL = not mapped, or not to be used. Where that pays
+     * (ds_vulkan_info.mapped_max_bytes) the bytes go straight there, without a copy by the GPU,
+     * which therefore must have no access to them under way: a wait (struct ds_wait) ends before
+     * the first is written. Signals and results mean the same either way. Where the kernel cannot
+     * write to it (EFAULT) the bytes go by way of staging after all. */
+    void *gpu_mapped;
 };
 
 struct ds_result {
@@ -183,7 +192,8 @@ DS_API void ds_queue_destroy(struct ds_queue **queue);
  *   -EAGAIN     all slots are in use: submit, and retrieve results
  *   -EINVAL     size 0 or over 8 TiB, offset + size or gpu_offset + size overflows, unknown op or
  *   flag, a
- *               reserved field is set, a file of another engine, or no memory is given
+ *               reserved field is set, a file of another engine, no memory is given, or
+ *               gpu_mapped beside `host` or without gpu_buffer and gpu_address
  *   -ERANGE     gpu_offset + size (uncompressed_size, with a codec) exceeds gpu_buffer_bytes
  *   -EINVAL     an unknown codec or transform; a codec with ALLOW_SHORT, with another op than READ
  *               or without uncompressed_size; uncompressed_size or transform without a codec
@@ -299,8 +309,8 @@ struct ds_error_record {
     uint32_t struct_size;
     uint32_t failures;         /* requests that failed since then; 0: the rest is 0 */
     struct ds_result result;
-    struct ds_request request; /* as it was enqueued, but for gpu_buffer_bytes; its file, fd and
-                                  memory may be gone */
+    struct ds_request request; /* as it was enqueued, but for gpu_buffer_bytes and gpu_mapped;
+                                  its file, fd and memory may be gone */
     char file_name[256];       /* path given to ds_file_open; "" for a descriptor */
     char request_name[64];     /* request.name, cut to 63 bytes */
 };

@@ -44,6 +44,16 @@ enum ds_vulkan_copy_path {
     DS_VULKAN_PATH_MEASURE = 3,
 };
 
+/* Which requests that name a mapping (ds_request.gpu_mapped) are read straight into it. By page
+ * cache, or by O_DIRECT where address, offset and size are aligned; the others go by way of staging
+ * and the GPU, like those without. */
+enum ds_vulkan_mapped_path {
+    /* All of them on unified memory; else those of at most mapped_max_bytes. */
+    DS_VULKAN_MAPPED_AUTO = 0,
+    DS_VULKAN_MAPPED_NEVER = 1,
+    DS_VULKAN_MAPPED_ALWAYS = 2,
+};
+
 struct ds_vulkan_backend_config {
     uint32_t struct_size;
 
@@ -98,6 +108,13 @@ struct ds_vulkan_backend_config {
      * a time. Fewer leave more of the GPU to frames that are drawn meanwhile; too few do not keep
      * the bus busy. 0 = one for each 16 KiB and each region. Range 1..65535. */
     uint32_t scatter_groups_max;
+
+    enum ds_vulkan_mapped_path mapped_path;
+    /* DS_VULKAN_MAPPED_AUTO: the largest request that goes straight into its mapping, bytes.
+     * 0 = UINT64_MAX on unified memory, else none: across a bus the CPU writes at a sixth of what a
+     * copy by the GPU makes, and O_DIRECT cannot. A small limit there spares single small requests
+     * that the page cache holds the time of a submission. */
+    uint64_t mapped_max_bytes;
 };
 
 #ifndef __cplusplus
@@ -145,6 +162,11 @@ struct ds_vulkan_info {
     /* Largest region with an address that goes by shader: UINT32_MAX for all of them, 0 for none.
      * Where it is measured, 0 until an engine has started. */
     uint32_t scatter_max_bytes;
+    /* Largest request that goes straight into its mapping: UINT64_MAX for all, 0 for none. */
+    uint64_t mapped_max_bytes;
+    /* Requests with a codec do too: whatever the host can see is cached. Decoders read what they
+     * have written, which takes ages in memory that is only combined for writing. */
+    bool mapped_decodes;
 };
 
 /* ds_vulkan_backend_get_info fills *info up to info->struct_size. -EINVAL: struct_size is 0. */

@@ -128,6 +128,7 @@ static int slot_enqueue(struct model *m, struct slot *slot)
         .gpu_buffer = slot->gpu ? ds_vulkan_buffer(m->gpu.buffer) : 0,
         .gpu_offset = slot->gpu ? slot->gpu_offset + GUARD_BYTES : 0,
         .gpu_buffer_bytes = slot->gpu ? m->gpu.bytes : 0,
+        .gpu_mapped = slot->gpu && slot->offset % 2 != 0 ? m->gpu.mapped : NULL,
         .user_data = (uint64_t)(slot - m->slots),
     };
 

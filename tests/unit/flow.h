@@ -215,6 +215,7 @@ static inline struct ds_queue *flow_queue(struct flow *flow, const struct ds_que
         .ready = &flow->submit.ready,
         .gpu_allowed = flow->copy.config.kind != COPY_KIND_HOST,
         .signals_by_host = flow->has_gpu,
+        .mapped_max_bytes = flow->has_gpu ? UINT64_MAX : 0,
         .memory_checked = flow->copy.config.kind != COPY_KIND_NIL,
         .file_checked = false,
     };

@@ -341,6 +341,96 @@ Test(copy, a_write_from_the_gpu_makes_two_laps)
     flow_close(&flow);
 }
 
+/* A read into a mapping needs no batch, but the signal behind it does, and waits for it. */
+Test(copy, a_mapped_read_takes_no_batch)
+{
+    struct ds_request request = flow_read_gpu(1, 0, 100);
+    struct ds_queue *queue;
+    struct ds_result results[4];
+    static uint8_t memory[100];
+    bool hold = true;
+
+    flow_open(&flow, &(struct flow_options){.kind = COPY_KIND_GPU});
+    flow.disk_holds = hold_user_1;
+    flow.ctx = &hold;
+    queue = flow_queue(&flow, ds_queue_config(.capacity = 8));
+    request.gpu_mapped = memory;
+    flow_enqueue(queue, request);
+    request.user_data = 2;
+    flow_enqueue(queue, request);
+    cr_assert_eq(ds_queue_enqueue_signal(queue, 9, 3, 42), 0);
+    ds_queue_submit(queue);
+    flow_settle(&flow);
+    cr_assert_eq(poll_all(queue, results, 4), 1);
+    cr_assert(results[0].user_data == 2 && results[0].bytes == 100);
+    cr_assert_eq(flow.gpu.submits, 0);
+    hold = false;
+    flow_settle(&flow);
+    cr_assert_eq(flow.gpu.submits, 1, "the signal's");
+    cr_assert_eq(flow.gpu.chunks_max_seen, 0);
+    flow_finish(&flow);
+    cr_assert_eq(poll_all(queue, results, 4), 2);
+    cr_assert(results[0].user_data == 1 && results[1].user_data == 42);
+    flow_close(&flow);
+}
+
+/* A disk that cannot write to mappings, and an arena that is full. */
+#define STEAL_FIRST 100u /* user_data of the small reads that come later */
+
+static bool hold_from(struct flow *f, const struct chunk *chunk)
+{
+    return chunk->request->user_data >= *(uint64_t *)f->ctx &&
+           chunk->request->user_data < STEAL_FIRST;
+}
+
+static int64_t fault_into_mappings(struct flow *f, const struct chunk *chunk)
+{
+    (void)f;
+    return chunk->arena_unit == CHUNK_NO_ARENA ? -EFAULT : (int64_t)chunk->io_bytes;
+}
+
+static void enqueue_many(struct ds_queue *queue, uint64_t first, uint32_t n, uint64_t bytes)
+{
+    for (uint32_t i = 0; i < n; i++)
+        flow_enqueue(queue, flow_read_gpu(first + i, (first + i) << 20, bytes));
+}
+
+/* Its chunk is under way, so whatever staging comes back is for it, and not for those behind it
+ * that ask for less. */
+Test(copy, a_mapped_read_that_failed_is_the_next_to_get_staging)
+{
+    struct ds_request mapped = flow_read_gpu(99, 0, 65536);
+    struct ds_queue *queue;
+    struct ds_result results[300];
+    static uint8_t memory[65536];
+    uint64_t held_from = 0;
+
+    flow_open(&flow, &(struct flow_options){.kind = COPY_KIND_GPU, .chunks_max = 512});
+    flow.disk_holds = hold_from;
+    flow.disk_result = fault_into_mappings;
+    flow.ctx = &held_from;
+    queue = flow_queue(&flow, ds_queue_config(.capacity = 512));
+    mapped.gpu_mapped = memory;
+    mapped.user_data = STEAL_FIRST;
+    enqueue_many(queue, 0, 16, 4096);
+    enqueue_many(queue, 16, 31, 65536);
+    flow_enqueue(queue, mapped);
+    enqueue_many(queue, STEAL_FIRST + 1, 200, 4096);
+    ds_queue_submit(queue);
+    flow_finish(&flow);
+    cr_assert_eq(poll_all(queue, results, 300), 0, "there is no staging");
+    for (held_from = 1; held_from < 16; held_from++) {
+        flow_finish(&flow);
+        cr_assert_eq(poll_all(queue, results, 300), 1, "others took what it waits for");
+    }
+    flow_finish(&flow);
+    cr_assert_eq(poll_all(queue, results, 300), 202);
+    held_from = UINT64_MAX;
+    flow_finish(&flow);
+    cr_assert_eq(poll_all(queue, results, 300), 31);
+    flow_close(&flow);
+}
+
 /* DS_VULKAN_QUEUE_MANUAL: recorded batches wait for copy_submit, by another hand. */
 Test(copy, manual_batches_wait_for_the_caller)
 {
