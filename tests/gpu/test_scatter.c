@@ -283,20 +283,19 @@ Test(scatter, the_back_end_tells_what_it_will_do)
 /* The measurement ------------------------------------------------------------------------------ */
 
 struct measured {
-    uint32_t lines; /* of the log, about a measurement */
-    double ms;      /* it took, as the last of them says */
+    uint32_t lines; /* of the log, about a measurement: one for each */
 };
 
 static void measured_log(void *ctx, enum ds_log_level level, const char *message)
 {
     struct measured *measured = ctx;
-    const char *at = strstr(message, "measured in ");
+    /* a device that is busy for too long ends the measurement without a result */
+    bool ours = strstr(message, "measured in ") != NULL ||
+                strstr(message, "could not be measured") != NULL;
 
-    if (at != NULL) {
+    if (ours)
         measured->lines++;
-        measured->ms = strtod(at + strlen("measured in "), NULL);
-    }
-    if (at != NULL || level <= DS_LOG_WARNING)
+    if (ours || level <= DS_LOG_WARNING)
         fprintf(stderr, "log: %s\n", message);
 }
 
