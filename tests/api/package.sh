@@ -70,7 +70,8 @@ done
 
 # The README's example is a program that compiles and runs.
 if [ -e "$source/README.md" ]; then
-    awk '/^```c$/ {inside = 1; next} /^```$/ {inside = 0} inside' "$source/README.md" \
+    # the first one; what follows it are fragments
+    awk '/^```/ && inside {exit} inside {print} /^```c$/ {inside = 1}' "$source/README.md" \
         >"$work/example.c"
     head -c 100000 /dev/urandom >"$work/asset"
     package=ds-runtime
