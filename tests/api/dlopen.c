@@ -83,7 +83,7 @@ static int stream(const struct api *api, const char *path)
                                             .host = bytes));
     if (rc == 0) {
         api->submit(queue);
-        if (api->wait(queue, &result, 1, 10000000000u) != 1 || result.status != DS_STATUS_OK ||
+        if (api->wait(queue, &result, 1, 120000000000u) != 1 || result.status != DS_STATUS_OK ||
             memcmp(bytes, "\177ELF", 4) != 0)
             rc = -1;
     }

@@ -118,7 +118,7 @@ static void stress_loop(struct stress *s)
                 ds_queue_submit(s->queue);
         }
         ds_queue_submit(s->queue);
-        n = ds_queue_wait(s->queue, results, 32, 20 * SECOND_NS);
+        n = ds_queue_wait(s->queue, results, 32, PATIENCE_NS);
         REQUIRE(n > 0, "%lu requests are lost", (unsigned long)(s->requests - s->completed));
         for (uint32_t i = 0; i < n; i++)
             result_take(s, &results[i]);

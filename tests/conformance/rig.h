@@ -8,7 +8,7 @@
 #include <ds/ds.h>
 
 #define RIG_FILE_BYTES (1u << 20)
-#define RIG_WAIT_NS (20 * SECOND_NS)
+#define RIG_WAIT_NS PATIENCE_NS
 
 struct rig {
     enum ds_topology topology;

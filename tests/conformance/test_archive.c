@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-TestSuite(archive_requests, .timeout = 120);
-
 enum { CHUNK = 64 << 10, CHUNKS_MAX = 32, ALIGN = 4096, REQUESTS_MAX = 16 };
 
 struct file {

@@ -3,8 +3,6 @@
 
 #include "engine/request.h"
 
-TestSuite(cancel, .timeout = 60);
-
 enum { N = 200, BYTES = 4096 };
 
 static uint8_t memory[N][BYTES];

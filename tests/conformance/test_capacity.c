@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <pthread.h>
 
-TestSuite(capacity, .timeout = 60);
-
 static void enqueue_one(struct rig *rig, struct ds_queue *queue, uint64_t user_data)
 {
     static uint8_t memory[64];

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 
-TestSuite(close, .timeout = 60);
-
 static void enqueue_reads(struct rig *rig, uint8_t (*memory)[5000], uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {

@@ -2,8 +2,6 @@
  * for a run that is long enough. An allocator that does not join what comes back hangs here. */
 #include "conformance/rig.h"
 
-TestSuite(credit, .timeout = 60);
-
 enum { SMALL = 700, LARGE = 12 };
 
 /* Everything goes through staging: the copy that moves nothing reads nothing in place. */

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 
-TestSuite(decode, .timeout = 120);
-
 #define BYTES_MAX (8u << 20)
 #define GUARD 0x5c
 

@@ -2,8 +2,6 @@
 #include "conformance/packed.h"
 #include "gpu/vk_util.h"
 
-TestSuite(decode_gpu, .timeout = 120);
-
 #define BUFFER_BYTES (16u << 20)
 #define FILL 0x6d
 

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 
-TestSuite(errors, .timeout = 60);
-
 static struct ds_error_record take(struct ds_queue *queue)
 {
     struct ds_error_record record;

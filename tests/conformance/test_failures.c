@@ -11,8 +11,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-TestSuite(failures, .timeout = 60);
-
 #define BYTES ((uint64_t)65536)
 
 /* The request fails with `status` and `error`, everywhere the same. Returns its result. */

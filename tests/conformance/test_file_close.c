@@ -7,8 +7,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-TestSuite(file_close, .timeout = 60);
-
 enum { N = 300, BYTES = 3000 };
 
 static uint8_t memory[N][BYTES];

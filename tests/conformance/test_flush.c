@@ -7,8 +7,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-TestSuite(flush, .timeout = 60);
-
 /* Writes beyond this fail with EFBIG; the rig's file lies below it. */
 #define LIMIT_BYTES ((uint64_t)4 << 20)
 

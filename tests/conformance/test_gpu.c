@@ -5,8 +5,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-TestSuite(conformance_gpu, .timeout = 120);
-
 struct gpu_rig {
     struct rig rig;
     struct vk_util *vk;

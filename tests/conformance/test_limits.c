@@ -7,8 +7,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-TestSuite(limits, .timeout = 60);
-
 static char log_text[4096];
 
 static void log_append(void *ctx, enum ds_log_level level, const char *message)

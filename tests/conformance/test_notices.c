@@ -6,8 +6,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-TestSuite(notices, .timeout = 60);
-
 static int eventfd_new(void)
 {
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <pthread.h>
 
-TestSuite(priority, .timeout = 60);
-
 /* As programs do: five queues with four priorities, a status array each, from a thread each. */
 struct load {
     struct rig *rig;

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 
-TestSuite(source, .timeout = 60);
-
 static struct ds_request from_memory(const void *source, void *host, uint64_t bytes)
 {
     return (struct ds_request){.struct_size = sizeof(struct ds_request), .source = source,

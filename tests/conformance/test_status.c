@@ -3,8 +3,6 @@
 
 #include <errno.h>
 
-TestSuite(status, .timeout = 60);
-
 static struct ds_status_array *array_new(struct rig *rig, uint32_t n)
 {
     struct ds_status_array *array = NULL;

@@ -9,7 +9,7 @@
 
 #include <stdatomic.h>
 
-#define RIG_TIMEOUT_NS 20000000000u
+#define RIG_TIMEOUT_NS 120000000000u
 
 struct rig_options {
     bool own;                /* the back end's own device; else lent, with hooks */

@@ -4,8 +4,7 @@
 #include <criterion/criterion.h>
 
 #define SUITE(suite, ...)                                                                          \
-    static const struct read_variant suite = {.name = #suite, __VA_ARGS__};                        \
-    TestSuite(suite, .timeout = 30)
+    static const struct read_variant suite = {.name = #suite, __VA_ARGS__}
 
 #define RUN(suite, name)                                                                           \
     Test(suite, name)                                                                              \

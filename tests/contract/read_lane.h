@@ -9,7 +9,7 @@
 
 #define LANE_SLOTS      64
 #define LANE_SLOT_BYTES ((uint32_t)128 << 10)
-#define LANE_PARK_NS    20000000000u
+#define LANE_PARK_NS    120000000000u
 
 /* A back end, and how it is made. */
 struct read_variant {

@@ -13,8 +13,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-TestSuite(refused, .timeout = 30);
-
 /* From now on the system call `number` fails with `error`. */
 static bool refuse_call(long number, int error)
 {

@@ -10,8 +10,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-TestSuite(special, .timeout = 30);
-
 #define GIB          ((uint64_t)1 << 30)
 #define WINDOW_BYTES ((uint64_t)2 << 20)
 

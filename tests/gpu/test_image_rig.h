@@ -7,7 +7,7 @@
 #include <ds/ds.h>
 #include <ds/vulkan_image.h>
 
-#define RIG_WAIT_NS 20000000000u
+#define RIG_WAIT_NS 120000000000u
 #define RIG_FILE_BYTES (8u << 20)
 /* From here on the file holds floats in [0, 1), which is what depth images want. */
 #define RIG_FLOATS_AT (6u << 20)

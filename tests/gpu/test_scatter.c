@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define FILE_BYTES (3u << 20)
-#define WAIT_NS 20000000000u
+#define WAIT_NS 120000000000u
 
 struct rig {
     struct vk_util *vk;

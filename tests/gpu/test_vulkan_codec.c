@@ -10,7 +10,7 @@
 
 /* Every path, with and without memory of the GPU's own, one thread and several. A scratch of 1 MiB
  * has room for a few tiles. */
-Test(vulkan_codec, decodes_in_pieces_on_every_path, .timeout = 180)
+Test(vulkan_codec, decodes_in_pieces_on_every_path)
 {
     struct ds_vulkan_backend *backend = codec_rig_backend();
 
@@ -42,7 +42,7 @@ Test(vulkan_codec, decodes_in_pieces_on_every_path, .timeout = 180)
     codec_rig_end(backend);
 }
 
-Test(vulkan_codec, judges_damaged_streams_as_the_cpu_does, .timeout = 180)
+Test(vulkan_codec, judges_damaged_streams_as_the_cpu_does)
 {
     struct ds_vulkan_backend *backend = codec_rig_backend();
 

@@ -26,7 +26,7 @@
 #define BLOCKS 32               /* of each thread */
 #define STRETCH_BYTES ((uint64_t)BLOCK_BYTES * BLOCKS)
 #define FULL_BYTES (3u << 20)   /* room for less than half of it all */
-#define WAIT_NS 30000000000u
+#define WAIT_NS 120000000000u
 #define EXIT_SKIPPED 77
 
 #define REQUIRE(condition, ...)                                                                    \

@@ -22,6 +22,9 @@
 
 #define SECOND_NS ((uint64_t)1000000000)
 #define MS_NS ((uint64_t)1000000)
+/* How long a test waits for what must come, before it calls it lost. A busy machine, and the
+ * validation layer's ten seconds (gpu/vk_util.c), must not use it up. */
+#define PATIENCE_NS (120 * SECOND_NS)
 
 /* support_seed is the time, or DS_TEST_SEED; it is printed, so that a failure can be repeated. */
 static inline uint64_t support_seed(const char *test)

@@ -64,7 +64,7 @@ static void read_all(struct rig *rig)
                                                     .size = FILE_BYTES - 1, .host = rig->back)),
                  0);
     ds_queue_submit(queue);
-    cr_assert_eq(ds_queue_wait(queue, &result, 1, 20000000000u), 1);
+    cr_assert_eq(ds_queue_wait(queue, &result, 1, 120000000000u), 1);
     cr_assert_eq(result.status, DS_STATUS_OK, "%s", ds_status_name(result.status));
     cr_assert_eq(memcmp(rig->back, rig->content + 1, FILE_BYTES - 1), 0);
     ds_queue_destroy(&queue);

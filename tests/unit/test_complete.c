@@ -12,8 +12,6 @@
 #define MODEL_ENTRIES 600
 #define MODEL_ROUNDS (60 / SLOWNESS + 1)
 
-TestSuite(complete, .timeout = 60);
-
 static struct flow flow;
 
 struct calls {

@@ -6,8 +6,6 @@
 
 #define MANY_SIGNALS (3000 / SLOWNESS)
 
-TestSuite(copy, .timeout = 60);
-
 static struct flow flow;
 
 static uint32_t poll_all(struct ds_queue *queue, struct ds_result *results, uint32_t max)

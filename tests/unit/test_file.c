@@ -49,7 +49,7 @@ static void remove_sample(void)
                  descriptors_before, count_descriptors());
 }
 
-TestSuite(file, .init = make_sample, .fini = remove_sample, .timeout = 30);
+TestSuite(file, .init = make_sample, .fini = remove_sample);
 
 static bool has_flag(int fd, int flag)
 {

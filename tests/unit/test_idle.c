@@ -61,17 +61,17 @@ static void sleeps_after_notifications(enum ds_topology topology)
     ds_engine_destroy(&engine);
 }
 
-Test(idle, dedicated, .timeout = 30)
+Test(idle, dedicated)
 {
     sleeps_after_notifications(DS_TOPOLOGY_DEDICATED);
 }
 
-Test(idle, hybrid, .timeout = 30)
+Test(idle, hybrid)
 {
     sleeps_after_notifications(DS_TOPOLOGY_HYBRID);
 }
 
-Test(idle, shared, .timeout = 30)
+Test(idle, shared)
 {
     sleeps_after_notifications(DS_TOPOLOGY_SHARED);
 }

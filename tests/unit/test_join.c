@@ -2,8 +2,6 @@
  * whatever the order in which it ends. */
 #include "unit/flow.h"
 
-TestSuite(join, .timeout = 60);
-
 static struct flow flow;
 
 /* What a disk saw of a stream of requests. */

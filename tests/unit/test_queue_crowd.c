@@ -9,8 +9,6 @@
 #define POLLERS 3
 #define EACH (200000 / SLOWNESS)
 
-TestSuite(crowd, .timeout = 60);
-
 static int enqueue_one(struct ds_queue *queue, uint64_t user_data)
 {
     struct ds_request request = {.struct_size = sizeof(request), .fd = -1, .size = 100,

@@ -7,8 +7,6 @@
 
 #define PIECE 4096u
 
-TestSuite(read_group, .timeout = 60);
-
 static void push_row(uint32_t first_slot, uint32_t n, uint64_t offset, bool direct)
 {
     for (uint32_t i = 0; i < n; i++)

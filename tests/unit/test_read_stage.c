@@ -337,7 +337,7 @@ static int64_t answer_random(struct fake *f, const struct chunk *chunk, uint64_t
 }
 
 /* Whatever a kernel may answer, the data is right and each chunk comes out once. */
-Test(read_stage, random_answers, .timeout = 60)
+Test(read_stage, random_answers)
 {
     const char *text = getenv("DS_TEST_SEED");
     uint64_t seed = text != NULL ? strtoull(text, NULL, 0) : clock_now_ns();
@@ -382,7 +382,7 @@ static void *forget_many(void *arg)
     return NULL;
 }
 
-Test(read_stage, forget_from_several_threads, .timeout = 30)
+Test(read_stage, forget_from_several_threads)
 {
     static struct ds_file files[2][50];
     pthread_t threads[2];

@@ -12,8 +12,6 @@
 #define SHAPES (3000 / SLOWNESS)
 #define CHUNK_BYTES 65536u
 
-TestSuite(submit, .timeout = 60);
-
 static struct flow flow;
 
 /* A file as the submit stage sees it: nobody opens it here. */

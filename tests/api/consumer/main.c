@@ -42,7 +42,7 @@ static int read_file(struct ds_engine *engine, const char *path, char *into)
                               .host = into));
     if (rc == 0) {
         ds_queue_submit(queue);
-        if (ds_queue_wait(queue, &result, 1, 10000000000u) != 1)
+        if (ds_queue_wait(queue, &result, 1, 120000000000u) != 1)
             rc = -1;
     }
     ds_file_close(&file);
