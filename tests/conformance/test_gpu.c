@@ -2,6 +2,7 @@
 #include "conformance/rig.h"
 #include "gpu/vk_util.h"
 
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -106,6 +107,38 @@ RIG_TEST(conformance_gpu, a_signal_is_seen_after_the_status_before_it)
     }
     rig_results(g.rig.queue, results, 2 * N);
     cr_assert_arr_eq(g.buffer.mapped, g.rig.content, N * 10000);
+    gpu_close(&g);
+}
+
+/* Who waits may come first: a semaphore is waited for before anybody has enqueued its signal. */
+static void *wait_for_five(void *argument)
+{
+    struct gpu_rig *g = argument;
+
+    return vk_util_timeline_wait(g->vk, g->semaphore, 5, RIG_WAIT_NS) ? g : NULL;
+}
+
+RIG_TEST(conformance_gpu, a_wait_may_begin_before_its_signal_is_enqueued)
+{
+    struct ds_result results[2];
+    struct ds_request request;
+    struct gpu_rig g;
+    pthread_t thread;
+    void *reached_it;
+
+    gpu_open_with(&g, topology, false);
+    cr_assert_eq(pthread_create(&thread, NULL, wait_for_five, &g), 0);
+    for (uint32_t i = 0; i < 20; i++)
+        rig_pause(&g.rig);
+    request = to_buffer(&g, 0, RIG_FILE_BYTES);
+    rig_enqueue(g.rig.queue, &request);
+    signal_at(&g, 5);
+    ds_queue_submit(g.rig.queue);
+    rig_until(&g.rig, reached(&g) == 5);
+    pthread_join(thread, &reached_it);
+    cr_assert_eq(reached_it, (void *)&g);
+    cr_assert_arr_eq(g.buffer.mapped, g.rig.content, RIG_FILE_BYTES);
+    rig_results(g.rig.queue, results, 2);
     gpu_close(&g);
 }
 
