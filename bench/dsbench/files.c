@@ -16,7 +16,7 @@
 #define BLOCK_BYTES      ((uint64_t)4 << 20)
 #define BLOCK_ALIGN      4096 /* enough for any O_DIRECT */
 #define MAKE_BYTES       ((uint64_t)512 << 20)
-#define MAKE_PACKED_BYTES ((uint64_t)64 << 20) /* packing takes its time */
+#define MAKE_LITTLE_BYTES ((uint64_t)64 << 20) /* packing takes its time, or nobody reads it */
 #define MAKE_LEAST_BYTES ((uint64_t)1 << 20)
 #define PLACE_WORDS      512 /* in assets one word of so many tells its place: 4 KiB */
 #define INPUTS_MAX       1024 /* open files of one engine */
@@ -188,7 +188,9 @@ static int make_bytes_choose(const struct options *options, const char *dir, uin
     struct statvfs room;
     uint64_t room_bytes;
 
-    *bytes = options->packs ? MAKE_PACKED_BYTES : MAKE_BYTES;
+    *bytes = options->packs || options->read == DS_READ_NIL ? MAKE_LITTLE_BYTES : MAKE_BYTES;
+    if (*bytes < options->size) /* one block at least */
+        *bytes = options->size;
     if (options->make_bytes != 0)
         *bytes = options->make_bytes;
     if (statvfs(dir, &room) != 0) {

@@ -244,7 +244,8 @@ const struct option_row option_rows[] = {
     {"dir", OPTION_TEXT, STREAM, AT(dir), 0, 0, NULL, "DIR",
      "where to make files (default $TMPDIR or /var/tmp)"},
     {"bytes", OPTION_SIZE, STREAM | CODEC, AT(make_bytes), 4096, 16384 * GIBI, NULL, "BYTES",
-     "how much to make (default 512M, less when room is short;\n"
+     "how much to make (default 512M; with a codec or without a\n"
+     "disk 64M; less when room is short;\n"
      "codec: how much to generate or to read of each file,\n"
      "default 8M)"},
     {"keep", OPTION_ON, STREAM, AT(keep), 0, 0, NULL, NULL, "do not remove what was made"},

@@ -133,6 +133,9 @@ const char *record_key(char *buffer, const struct record *record)
                  ? ""
                  : json_text(config, "priority", ""),
              json_real(config, "background", 0) != 0 ? " background" : "", codec);
+    if (json_get(config, "copy_path") != NULL) /* frametime */
+        snprintf(buffer + strlen(buffer), RECORD_KEY_BYTES - strlen(buffer), " by %s groups %.0f",
+                 json_text(config, "copy_path", "?"), json_real(config, "scatter_groups", 0));
     if (offered[0] != '\0')
         snprintf(buffer + strlen(buffer), RECORD_KEY_BYTES - strlen(buffer), "%s", offered);
     return buffer;
