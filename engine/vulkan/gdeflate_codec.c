@@ -71,6 +71,12 @@ static int config_read(struct ds_vulkan_codec_config *config,
         config->scratch_bytes = SCRATCH_DEFAULT;
     if (config->scratch_bytes < SCRATCH_MIN || config->scratch_bytes > SCRATCH_MAX)
         return refuse(host, "scratch_bytes", config->scratch_bytes, "1 MiB..16 GiB, 0 = 256 MiB");
+    if (config->backend != NULL && config->device_name != NULL) {
+        host_log(host, DS_LOG_ERROR,
+                 "ds_vulkan_codec_config.device_name is for a device of the "
+                 "codec's own, and backend is set");
+        return -EINVAL;
+    }
     if (config->threads == 0)
         config->threads = 1;
     return 0;

@@ -1,5 +1,5 @@
-/* ds/ds.h - everything but the Vulkan back end (ds/vulkan.h) and the jemalloc table
- * (ds/jemalloc.h), which need those packages' headers. */
+/* ds/ds.h - everything but the Vulkan back end and what goes with it (ds/vulkan*.h), and the
+ * jemalloc table (ds/jemalloc.h): they need those packages' headers. */
 #ifndef DS_DS_H
 #define DS_DS_H
 

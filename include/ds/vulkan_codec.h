@@ -64,8 +64,8 @@ struct ds_vulkan_codec_config {
 
 /* ds_vulkan_codec_create makes a decoder and all its memory. config NULL = all defaults. On 0 the
  * caller owns *codec.
- *   -EINVAL   unknown path or check, a number out of its range, bad struct_size, or a back end in
- *             DS_VULKAN_QUEUE_MANUAL
+ *   -EINVAL   unknown path or check, a number out of its range, bad struct_size, a back end in
+ *             DS_VULKAN_QUEUE_MANUAL, or a back end and a device_name
  *   -ENODEV   no backend given: no Vulkan loader, no driver, or no device of that name
  *   -ENOTSUP  the device or this build lacks what the path needs; the log line says what
  *   -EBUSY    the back end's queue is EXCLUSIVE, and an engine or another codec uses it

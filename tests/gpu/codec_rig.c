@@ -37,9 +37,10 @@ struct ds_vulkan_codec *codec_rig_codec(const struct ds_vulkan_codec_config *con
 {
     struct ds_vulkan_codec *codec = NULL;
     struct ds_vulkan_codec_config logged = *config;
-    struct lines lines = {0};
+    static struct lines lines; /* the codec keeps it */
     int error;
 
+    lines = (struct lines){0};
     logged.log = codec_rig_log;
     logged.log_ctx = &lines;
     error = ds_vulkan_codec_create(&logged, &codec);

@@ -206,6 +206,8 @@ Test(vulkan_codec, says_what_the_device_lacks)
         backend->device.gdeflate.shader = false;
         refused(-ENOTSUP, "storageBuffer8BitAccess", ds_vulkan_codec_config(.backend = backend));
     }
+    refused(-EINVAL, "device_name",
+            ds_vulkan_codec_config(.backend = backend, .device_name = "any"));
     ds_vulkan_backend_destroy(&backend);
     refused(-ENODEV, "no such device", ds_vulkan_codec_config(.device_name = "no such device"));
 }
@@ -263,6 +265,49 @@ Test(vulkan_codec, failing_submissions_are_errors)
     ds_vulkan_codec_destroy(&codec);
     free(back);
     codec_rig_pack_free(&packed);
+    codec_rig_end(backend);
+}
+
+static uint32_t lock_depth, locked_submits, unlocked_submits;
+
+static void count_lock(void *ctx)
+{
+    (void)ctx;
+    lock_depth++;
+}
+
+static void count_unlock(void *ctx)
+{
+    (void)ctx;
+    lock_depth--;
+}
+
+static VkResult VKAPI_CALL counting_submit(VkQueue queue, uint32_t n, const VkSubmitInfo *infos,
+                                           VkFence fence)
+{
+    if (lock_depth == 1)
+        locked_submits++;
+    else
+        unlocked_submits++;
+    return real_submit(queue, n, infos, fence);
+}
+
+Test(vulkan_codec, submits_inside_the_queue_lock)
+{
+    struct ds_vulkan_backend *backend = codec_rig_backend();
+    struct ds_vulkan_codec *codec =
+        codec_rig_codec(ds_vulkan_codec_config(.backend = backend, .scratch_bytes = 1 << 20));
+
+    if (codec != NULL) {
+        real_submit = backend->device.vk.QueueSubmit;
+        backend->device.vk.QueueSubmit = counting_submit;
+        backend->lock_queue = count_lock;
+        backend->unlock_queue = count_unlock;
+        codec_rig_good_streams(codec);
+        cr_assert_geq(locked_submits, 7, "%u", locked_submits);
+        cr_assert(unlocked_submits == 0 && lock_depth == 0);
+    }
+    ds_vulkan_codec_destroy(&codec);
     codec_rig_end(backend);
 }
 
