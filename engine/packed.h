@@ -3,12 +3,18 @@
  *   [ compressed, with the disk's alignment | decoded but shuffled | room to shift | decoded ]
  *
  * Without the first part when the source is memory, the second without a transform, and the last
- * two when the bytes are decoded straight into host memory. So nothing that decodes ever waits for
- * more memory. */
+ * two when the bytes are decoded straight into host memory. What the GPU decodes has
+ *
+ *   [ compressed | a status for each tile ]
+ *
+ * So nothing that decodes ever waits for more memory, and the GPU's verdicts lie where nobody else
+ * writes until the request has ended. */
 #ifndef ENGINE_PACKED_H
 #define ENGINE_PACKED_H
 
 #include "engine/chunk.h"
+#include "engine/codec/gdeflate.h"
+#include "engine/host.h"
 #include "engine/image/split.h"
 #include "engine/request.h"
 
@@ -26,9 +32,18 @@ _Static_assert(PACKED_ALIGN >= IMAGE_WHOLE_ALIGN, "images are copied from decode
 /* Where the parts begin in the run. */
 struct packed_run {
     uint64_t shuffled;
-    uint64_t decoded;
+    union {
+        uint64_t decoded;
+        uint64_t statuses; /* on_gpu: uint32_t each */
+    };
     uint64_t bytes; /* of the run; 0: it needs none */
 };
+
+/* Tiles of GDeflate that so many decoded bytes are. */
+static inline uint32_t packed_tiles(uint64_t unpacked_bytes)
+{
+    return (uint32_t)((unpacked_bytes + GDEFLATE_TILE_BYTES - 1) / GDEFLATE_TILE_BYTES);
+}
 
 /* packed_run_for lays the run of a request out whose disk transfer has io_bytes. */
 static inline struct packed_run packed_run_for(const struct request *r, uint64_t io_bytes)
@@ -36,6 +51,11 @@ static inline struct packed_run packed_run_for(const struct request *r, uint64_t
     struct packed_run run = {.bytes = r->source != NULL ? 0 : io_bytes};
     uint64_t room_bytes = r->image != NULL ? r->room_bytes : 0; /* else it is gpu_address */
 
+    if (request_on_gpu(r)) {
+        run.statuses = align_up_u64(r->source != NULL ? r->size : io_bytes, PACKED_ALIGN);
+        run.bytes = run.statuses + packed_tiles(r->unpacked_bytes) * sizeof(uint32_t);
+        return run;
+    }
     run.shuffled = align_up_u64(run.bytes, PACKED_ALIGN);
     if (r->transform != DS_CODEC_TRANSFORM_NONE)
         run.bytes = run.shuffled + r->unpacked_bytes;
@@ -52,6 +72,38 @@ static inline const uint8_t *packed_source(const struct chunk *chunk)
 
     return r->source != NULL ? r->source : chunk->memory + (r->offset - chunk->file_offset);
 }
+
+/* What a status is before the GPU has run: no enum ds_codec_error. */
+#define PACKED_NOT_RUN UINT32_MAX
+
+/* The compressed bytes of a chunk for the GPU, in its run: a memory source was copied there. */
+static inline uint8_t *packed_staged(const struct chunk *chunk)
+{
+    return chunk->memory + (chunk->request->offset - chunk->file_offset);
+}
+
+static inline uint32_t *packed_statuses(const struct chunk *chunk)
+{
+    struct packed_run run = packed_run_for(chunk->request, chunk->io_bytes);
+
+    return (uint32_t *)(void *)(chunk->memory + run.statuses);
+}
+
+/* packed_parse checks the container of a GDeflate request, and fills *stream. */
+enum ds_codec_error packed_parse(const struct request *r, const uint8_t *bytes,
+                                 struct gdeflate_stream *stream);
+
+/* packed_fail fails a chunk because of its data, and logs it. */
+void packed_fail(struct chunk *chunk, const struct host *host, enum ds_codec_error error,
+                 uint32_t tile);
+
+/* packed_hand_to_gpu makes a chunk whose compressed bytes are staged one that the GPU decodes, if
+ * its container is in order; else it fails it. */
+void packed_hand_to_gpu(struct chunk *chunk, const struct host *host);
+
+/* packed_settle: the GPU is done with the chunk, whose tiles' verdicts fail it or make it a decoded
+ * one. Returns the number of tiles that were decoded, of all or of none. */
+uint32_t packed_settle(struct chunk *chunk, const struct host *host);
 
 /* packed_done makes a decoded chunk one like any other that was read: its payload is at `decoded`,
  * unless that is the destination already. */

@@ -208,6 +208,8 @@ static int enqueue(struct ds_queue *queue, const struct ds_request *request,
     }
     if (request->image_target != NULL)
         slot_add_image(slot, &checked);
+    if (UNLIKELY(request->codec != DS_CODEC_NONE) && checked.on_gpu)
+        slot->special |= SPECIAL_ON_GPU; /* it writes by itself: no mapping is needed */
     else if (UNLIKELY(request->gpu_mapped != NULL))
         slot_add_mapped(slot, request);
     request_life_begin(slot);

@@ -10,6 +10,7 @@
 
 #include "engine/event.h"
 #include "engine/failures.h"
+#include "engine/gpu_decode.h"
 #include "engine/image/target.h"
 #include "engine/intake.h"
 #include "engine/order.h"
@@ -38,6 +39,7 @@ struct queue_port {
     uint64_t mapped_max_bytes;    /* larger requests do not use their mapping; 0: none does */
     uint32_t chunk_bytes;
     uint64_t arena_bytes;
+    struct gpu_decode decode;
     /* MANUAL topology: run the stages until something moved, the queue has results, or timeout_ns.
      * NULL otherwise. */
     void (*step)(struct ds_queue *queue, uint64_t timeout_ns);
@@ -127,6 +129,7 @@ void eventfd_add(int fd);
 struct request_checked {
     uint8_t fd_direct;          /* the request's own descriptor was opened with O_DIRECT */
     uint32_t room_bytes;        /* see struct request */
+    bool on_gpu;                /* with a codec: the GPU decodes it */
     struct image_target target; /* when it has one */
 };
 

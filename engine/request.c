@@ -172,6 +172,27 @@ static int image_target_check(const struct ds_queue *queue, const struct ds_requ
                              &limits, port->host);
 }
 
+/* Does the GPU decode it? */
+static bool goes_to_gpu(const struct queue_port *port, const struct ds_request *request,
+                        struct request_checked *checked)
+{
+    bool image = request->image_target != NULL;
+    struct request r = {
+        .codec = (uint8_t)(request->codec & 7),
+        .transform = (uint8_t)(request->transform & 15),
+        .host = request->host,
+        .size = request->size,
+        .unpacked_bytes = request->uncompressed_size,
+        .gpu_buffer = request->gpu_buffer,
+        .gpu_offset = request->gpu_offset,
+        .image = image ? &checked->target : NULL,
+    };
+
+    if (!image)
+        r.gpu_address = request->gpu_address;
+    return gpu_decode_takes(&port->decode, &r) && (!image || image_whole_plain(&checked->target));
+}
+
 /* Does a request with a codec fit into an empty arena, at the worst alignment of its transfers? */
 static int codec_size_check(const struct queue_port *port, const struct ds_request *request,
                             struct request_checked *checked)
@@ -180,10 +201,12 @@ static int codec_size_check(const struct queue_port *port, const struct ds_reque
     uint64_t align = align_max(request, checked->fd_direct);
     uint64_t needed = 0;
 
+    checked->on_gpu = false;
     if (request->size <= PACKED_BYTES_MAX && request->uncompressed_size <= PACKED_BYTES_MAX &&
         room <= PACKED_BYTES_MAX) {
         struct request worst = {
             .source = request->source,
+            .size = request->size,
             .transform = (uint8_t)request->transform,
             .unpacked_bytes = request->uncompressed_size,
             .image = request->image_target != NULL ? &checked->target : NULL,
@@ -191,6 +214,8 @@ static int codec_size_check(const struct queue_port *port, const struct ds_reque
             .in_place = request->host != NULL && port->memory_checked,
         };
 
+        checked->on_gpu = port->decode.on && goes_to_gpu(port, request, checked);
+        worst.special = checked->on_gpu ? SPECIAL_ON_GPU : 0;
         needed = packed_run_for(&worst, request->size + 2 * (align - 1)).bytes;
         checked->room_bytes = (uint32_t)room;
         if (needed <= port->arena_bytes)

@@ -59,7 +59,7 @@ struct request {
     uint8_t codec : 4;     /* enum ds_codec_format; the producer's, as transform */
     uint8_t transform : 4; /* enum ds_codec_transform */
     uint8_t special;       /* a source, an address, an image, a codec, a mapping, a semaphore to
-                              wait for: look below; and SPECIAL_MAPPED */
+                              wait for: look below; SPECIAL_MAPPED and SPECIAL_ON_GPU */
 
     /* The rarely needed: a plain request's stages do not touch this line, only its producer. */
     union {
@@ -157,6 +157,14 @@ static inline bool request_is_mapped(const struct request *request)
 static inline bool request_is_packed(const struct request *request)
 {
     return request->special && request->codec != 0;
+}
+
+/* The GPU decodes it, once its compressed bytes are staged. The producer's. */
+#define SPECIAL_ON_GPU 4u
+
+static inline bool request_on_gpu(const struct request *request)
+{
+    return (request->special & SPECIAL_ON_GPU) != 0;
 }
 
 /* Fires in its place in the order, by the complete stage, and is no request of its epoch. */

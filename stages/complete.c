@@ -6,6 +6,7 @@
 #include "engine/hist.h"
 #include "engine/image/target.h"
 #include "engine/notice.h"
+#include "engine/packed.h"
 
 #include <errno.h>
 #include <string.h>
@@ -320,6 +321,22 @@ static void held_fill(struct complete_stage *stage)
     STAT_MAX(stage->stats.counters.device_high_water, stage->held_tail - stage->held_head);
 }
 
+/* The GPU is done with a chunk, as far as the device is concerned. */
+static void chunk_settle(struct complete_stage *stage, struct chunk *chunk)
+{
+    uint32_t tiles_n;
+
+    if (!chunk->packed || chunk->status != DS_STATUS_OK)
+        return;
+    tiles_n = packed_settle(chunk, stage->config.host);
+    if (tiles_n == 0) {
+        STAT_ADD(stage->stats.counters.errors, 1);
+        return;
+    }
+    STAT_ADD(stage->gpu_tiles, tiles_n);
+    STAT_ADD(stage->gpu_bytes, chunk->payload_bytes);
+}
+
 static uint32_t complete_submitted(struct complete_stage *stage, uint64_t now_ns)
 {
     uint64_t reached = 0;
@@ -339,6 +356,7 @@ static uint32_t complete_submitted(struct complete_stage *stage, uint64_t now_ns
             chunk_fail(chunk, DS_STATUS_DEVICE_LOST, vk_result);
             STAT_ADD(stage->stats.counters.errors, 1);
         }
+        chunk_settle(stage, chunk);
         stage->held_head++;
         chunk_end(stage, chunk, now_ns);
         total++;

@@ -47,6 +47,7 @@ struct complete_stage {
     struct tally tally;             /* chunks */
     struct ds_histogram latency_ns; /* requests */
     uint64_t completed, failed, bytes;
+    uint64_t gpu_tiles, gpu_bytes;  /* decoded by the GPU */
     struct hist_run delivery_latency_ns; /* of `delivery`, not in the above yet */
     uint64_t delivery_bytes;
 };

@@ -2,6 +2,7 @@
 #include "stages/runtime.h"
 
 #include "engine/clock.h"
+#include "engine/codec/codec.h"
 #include "engine/image/target.h"
 #include "engine/notice.h"
 #include "engine/numa.h"
@@ -12,6 +13,13 @@
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
+
+/* What the GPU decodes: nothing where there is none. */
+static struct gpu_decode engine_gpu_decode(const struct ds_engine *engine)
+{
+    return engine->gpu_self != NULL ? copy_vulkan_ops.decode(engine->gpu_self)
+                                    : (struct gpu_decode){.kind = "cpu", .reason = "no GPU"};
+}
 
 int64_t ds_engine_step(struct ds_engine *engine)
 {
@@ -86,6 +94,7 @@ int ds_queue_create(struct ds_engine *engine, const struct ds_queue_config *call
         .file_checked = engine->read_kind != DS_READ_NIL,
         .chunk_bytes = engine->config.chunk_bytes,
         .arena_bytes = engine->staging.bytes,
+        .decode = engine_gpu_decode(engine),
         .step = engine->topology == DS_TOPOLOGY_MANUAL ? manual_step : NULL,
     };
     struct ds_vulkan_info vulkan = {.struct_size = sizeof(vulkan)};
@@ -208,6 +217,7 @@ static uint32_t engine_threads(const struct ds_engine *engine)
 int ds_engine_get_info(const struct ds_engine *engine, struct ds_engine_info *info)
 {
     const struct read_backend_info *read = &engine->lanes[0].info;
+    struct gpu_decode decode = engine_gpu_decode(engine);
     struct ds_engine_info ours = {
         .topology = engine->topology,
         .read = engine->read_kind,
@@ -225,6 +235,8 @@ int ds_engine_get_info(const struct ds_engine *engine, struct ds_engine_info *in
         .device_name = "",
         .decode_threads = engine->decode_threads,
         .arena_node = numa_node_of(engine->staging.memory),
+        .decode_kind = decode.kind,
+        .decode_reason = decode.reason,
     };
     struct ds_vulkan_info vulkan = {.struct_size = sizeof(vulkan)};
 
@@ -232,6 +244,30 @@ int ds_engine_get_info(const struct ds_engine *engine, struct ds_engine_info *in
         ds_vulkan_backend_get_info(engine->config.vulkan, &vulkan) == 0)
         ours.device_name = vulkan.device_name;
     return copy_struct_out(info, &ours, sizeof(ours));
+}
+
+/* The queue that GPU work is submitted to. */
+static int queue_support(const struct ds_engine *engine)
+{
+    struct ds_vulkan_info vulkan = {.struct_size = sizeof(vulkan)};
+
+    if (engine->copy_kind != DS_COPY_VULKAN ||
+        ds_vulkan_backend_get_info(engine->config.vulkan, &vulkan) != 0)
+        return 0;
+    return vulkan.transfer_queue ? DS_DECODE_USES_COPY_QUEUE : DS_DECODE_USES_COMPUTE_QUEUE;
+}
+
+int ds_engine_decode_support(const struct ds_engine *engine, uint32_t codec)
+{
+    struct gpu_decode decode = engine_gpu_decode(engine);
+    int rc = codec != DS_CODEC_NONE ? codec_check(codec) : -EINVAL;
+
+    if (rc != 0)
+        return rc;
+    if (codec != DS_CODEC_GDEFLATE || !decode.on)
+        return DS_DECODE_CPU_FALLBACK | queue_support(engine);
+    return (decode.verdicts ? DS_DECODE_GPU_FALLBACK : DS_DECODE_GPU_OPTIMIZED) |
+           queue_support(engine);
 }
 
 static void counters_read(const struct ds_engine *engine, struct ds_counters *c)
@@ -257,6 +293,8 @@ static void counters_read(const struct ds_engine *engine, struct ds_counters *c)
     stage_stats_read(&engine->complete.stats, &c->stages[DS_STAGE_COMPLETE],
                      &c->stage_latency_ns[DS_STAGE_COMPLETE]);
     histogram_read(&engine->complete.latency_ns, &c->latency_ns);
+    c->gpu_decoded_tiles = STAT_GET(engine->complete.gpu_tiles);
+    c->gpu_decoded_bytes = STAT_GET(engine->complete.gpu_bytes);
 }
 
 int ds_engine_get_counters(const struct ds_engine *engine, struct ds_counters *counters)

@@ -31,6 +31,7 @@ int copy_open(struct copy_stage *stage, const struct copy_config *config, uint32
         stage->bytes_max = config->gpu->bytes_max(config->gpu_self);
         stage->bytes_limit = min_u64(COPY_BYTES_LEAST, stage->bytes_max);
         stage->manual = config->gpu->manual(config->gpu_self);
+        stage->decodes = config->gpu->decode != NULL && config->gpu->decode(config->gpu_self).on;
     }
     for (uint32_t i = 0; rc == 0 && i < lanes; i++)
         rc = ring_open(&stage->in[i], config->host, config->chunks_max);
@@ -129,6 +130,20 @@ static struct copy_batch *batch_open(struct copy_stage *stage, uint64_t now_ns)
     return batch;
 }
 
+/* Is there room for the chunk, in every way? What it needs to be decoded is taken then. */
+static bool batch_takes(struct copy_stage *stage, const struct chunk *chunk)
+{
+    uint64_t next = stage->open != NULL ? stage->opened_n - 1 : stage->opened_n;
+
+    if (!batch_has_room(stage))
+        return false;
+    if (!chunk->packed || chunk->status != DS_STATUS_OK)
+        return true;
+    DS_ASSERT(stage->decodes);
+    return stage->config.gpu->take(stage->config.gpu_self, (uint32_t)(next % stage->batches_n),
+                                   chunk);
+}
+
 static bool batch_is_full(const struct copy_stage *stage)
 {
     const struct copy_batch *batch = stage->open;
@@ -142,21 +157,6 @@ static bool signal_fits(const struct copy_stage *stage)
 {
     return stage->open != NULL ? stage->open->signal_chunks_n < stage->regions_max
                                : stage->opened_n - stage->freed_n < stage->batches_n;
-}
-
-/* One submission must not signal a semaphore twice, and a later value covers an earlier one. */
-static void signal_add(struct copy_batch *batch, struct chunk *chunk)
-{
-    struct copy_signal signal = {chunk->request->gpu_buffer, chunk->request->gpu_offset};
-    uint32_t i = 0;
-
-    while (i < batch->signals_n && batch->signals[i].semaphore != signal.semaphore)
-        i++;
-    if (i == batch->signals_n)
-        batch->signals[batch->signals_n++] = signal;
-    else
-        batch->signals[i].value = max_u64(batch->signals[i].value, signal.value);
-    batch->signal_chunks[batch->signal_chunks_n++] = chunk;
 }
 
 /* Signals whose requests have all been recorded join the open batch. Without a GPU they are
@@ -179,7 +179,7 @@ static void signals_fire(struct copy_stage *stage, struct ds_queue *queue, uint6
             stage->unfired &= ~((uint64_t)1 << queue->index);
             return;
         }
-        signal_add(batch_open(stage, now_ns), chunk);
+        copy_batch_signal(batch_open(stage, now_ns), chunk);
         stage->flush_wanted = true;
     }
 }
@@ -260,7 +260,8 @@ static uint32_t copy_stalled_n(const struct copy_stage *stage)
 /* Chunks that found no room in an earlier turn. */
 static void stalled_retry(struct copy_stage *stage, uint64_t now_ns)
 {
-    while (copy_stalled_n(stage) > 0 && batch_has_room(stage))
+    while (copy_stalled_n(stage) > 0 &&
+           batch_takes(stage, stage->stalled[stage->stalled_head & stage->stalled_mask]))
         batch_add(stage, stage->stalled[stage->stalled_head++ & stage->stalled_mask], now_ns);
 }
 
@@ -282,7 +283,7 @@ static void chunk_route(struct copy_stage *stage, struct chunk *chunk, uint64_t 
         stage->config.kind != COPY_KIND_NIL)
         copy_host_source(chunk);
     if (chunk_needs_gpu(stage, chunk)) {
-        if (copy_stalled_n(stage) > 0 || !batch_has_room(stage))
+        if (copy_stalled_n(stage) > 0 || !batch_takes(stage, chunk))
             stage->stalled[stage->stalled_tail++ & stage->stalled_mask] = chunk;
         else
             batch_add(stage, chunk, now_ns);
@@ -313,6 +314,9 @@ static void batches_recycle(struct copy_stage *stage)
         if (batch->ticket > stage->reached)
             break;
         atomic_store_explicit(&batch->state, COPY_BATCH_FREE, memory_order_relaxed);
+        if (stage->decodes)
+            stage->config.gpu->release(stage->config.gpu_self,
+                                       (uint32_t)(stage->freed_n % stage->batches_n));
         stage->unfinished_bytes -= batch->bytes;
         stage->freed_n++;
     }

@@ -3,7 +3,8 @@
  * Owns: the GPU batches. In: chunks DONE_READ, from every lane and decode. Out: host and failed
  * chunks at once through `done`; chunks of a GPU submission through `submitted`, in ticket order.
  * Bounded by: batches_max submissions in flight; what finds no room in them is set aside, so that
- * chunks which need no GPU never wait for it.
+ * chunks which need no GPU never wait for it. Of requests that the GPU decodes, also by its scratch
+ * memory, which batches give back in their order: what waits for it waits for batches before it.
  *
  * A batch:   OPEN -> READY -> SUBMITTED -> (ticket reached) -> free
  * It is recorded and made READY when it is full, when the input is empty, or after flush_ns; while
@@ -13,6 +14,7 @@
 
 #include "engine/chunk.h"
 #include "engine/event.h"
+#include "engine/gpu_decode.h"
 #include "engine/hist.h"
 #include "engine/ring.h"
 #include "engine/staging.h"
@@ -38,7 +40,16 @@ struct copy_gpu_ops {
     uint32_t (*batches_max)(void *self); /* 1..COPY_BATCHES_MAX */
     uint32_t (*regions_max)(void *self); /* chunks in one batch */
     uint64_t (*bytes_max)(void *self);   /* a batch is full once it has so many */
-    /* Record the copies of chunks[0..n) (CHUNK_READ: memory's payload -> GPU buffer;
+    /* What the GPU decodes; the rule holds for as long as the stage is open. */
+    struct gpu_decode (*decode)(void *self);
+    /* Take what a chunk needs that the GPU decodes (packed, not failed) to be part of batch
+     * `index`, to which it is added at once then. False: not now; never so when all batches are
+     * free. */
+    bool (*take)(void *self, uint32_t index, const struct chunk *chunk);
+    /* Batch `index` has ended: what was taken for it is free again. The oldest one first. */
+    void (*release)(void *self, uint32_t index);
+    /* Record the copies of chunks[0..n) (CHUNK_READ: memory's payload -> GPU buffer, decoded on the
+     * way if packed;
      * CHUNK_DOWNLOAD: GPU buffer -> payload) into batch `index`, whose last use is over. n may be
      * 0. Returns a VkResult. */
     int (*record)(void *self, uint32_t index, struct chunk *const *chunks, uint32_t n);
@@ -96,6 +107,7 @@ struct copy_stage {
     uint32_t lanes_n;
     uint32_t next_lane;
     bool manual;
+    bool decodes;                /* the GPU does */
 
     struct copy_batch batches[COPY_BATCHES_MAX];
     uint32_t batches_n, regions_max;

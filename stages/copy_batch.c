@@ -1,6 +1,8 @@
 /* Batches: tables and failures. */
 #include "stages/copy_batch.h"
 
+#include "engine/request.h"
+
 #include <errno.h>
 
 int copy_batch_open(struct copy_batch *batch, const struct host *host, uint32_t regions_max)
@@ -18,6 +20,21 @@ void copy_batch_close(struct copy_batch *batch, const struct host *host, uint32_
     host_free(host, batch->chunks, regions_max * sizeof(struct chunk *));
     host_free(host, batch->signal_chunks, regions_max * sizeof(struct chunk *));
     host_free(host, batch->signals, regions_max * sizeof(struct copy_signal));
+}
+
+/* A later value covers an earlier one. */
+void copy_batch_signal(struct copy_batch *batch, struct chunk *chunk)
+{
+    struct copy_signal signal = {chunk->request->gpu_buffer, chunk->request->gpu_offset};
+    uint32_t i = 0;
+
+    while (i < batch->signals_n && batch->signals[i].semaphore != signal.semaphore)
+        i++;
+    if (i == batch->signals_n)
+        batch->signals[batch->signals_n++] = signal;
+    else
+        batch->signals[i].value = max_u64(batch->signals[i].value, signal.value);
+    batch->signal_chunks[batch->signal_chunks_n++] = chunk;
 }
 
 static enum ds_status vk_status(int vk_result)

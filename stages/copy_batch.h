@@ -9,6 +9,9 @@
 int copy_batch_open(struct copy_batch *batch, const struct host *host, uint32_t regions_max);
 void copy_batch_close(struct copy_batch *batch, const struct host *host, uint32_t regions_max);
 
+/* copy_batch_signal adds a signal entry. One submission must not signal a semaphore twice. */
+void copy_batch_signal(struct copy_batch *batch, struct chunk *chunk);
+
 /* copy_chunk_fail fails a chunk with the status that a VkResult stands for. */
 void copy_chunk_fail(struct chunk *chunk, int vk_result);
 

@@ -221,6 +221,7 @@ static void record_ends(struct barriers *b)
 struct copies {
     const struct copy_images *images;
     VkCommandBuffer commands;
+    VkBuffer from;
     const struct ds_image *image;
     uint32_t n;
     VkBufferImageCopy list[COPIES_MAX];
@@ -229,9 +230,8 @@ struct copies {
 static void copies_flush(struct copies *c)
 {
     if (c->n > 0)
-        c->images->vk->CmdCopyBufferToImage(c->commands, c->images->staging->buffer,
-                                            c->image->handle, c->image->copy_layout, c->n,
-                                            c->list);
+        c->images->vk->CmdCopyBufferToImage(c->commands, c->from, c->image->handle,
+                                            c->image->copy_layout, c->n, c->list);
     c->n = 0;
 }
 
@@ -302,12 +302,13 @@ static VkBufferImageCopy copy_for(const struct ds_image *image, const struct ima
     return copy;
 }
 
-static void copies_add(struct copies *c, const struct image_target *target,
+static void copies_add(struct copies *c, VkBuffer from, const struct image_target *target,
                        const struct image_region *regions, uint32_t n, uint64_t place)
 {
-    if (c->image != target->image || c->n + n > COPIES_MAX)
+    if (c->image != target->image || c->from != from || c->n + n > COPIES_MAX)
         copies_flush(c);
     c->image = target->image;
+    c->from = from;
     for (uint32_t k = 0; k < n; k++)
         c->list[c->n++] = copy_for(target->image, &regions[k], place);
 }
@@ -333,7 +334,28 @@ static void record_whole(struct copies *c, const struct chunk *chunk)
             bytes = rows_repack(payload + begin, &regions[0]);
         if (shift > 0)
             memmove(payload + begin - shift, payload + begin, bytes);
-        copies_add(c, chunk->request->image, regions, n, place - shift);
+        copies_add(c, c->images->staging->buffer, chunk->request->image, regions, n,
+                   place - shift);
+    }
+}
+
+/* The same for one that the GPU decodes to scratch memory: nothing can be moved there, and nothing
+ * need be (image_whole_plain). */
+static void record_scratch(struct copies *c, const struct chunk *chunk)
+{
+    const struct copy_decode_item *item = copy_decoder_next(c->images->decoder, chunk);
+    struct image_region regions[IMAGE_REGIONS_MAX];
+    struct image_target cursor = *chunk->request->image;
+    uint64_t begin, end;
+
+    cursor.part = 0;
+    cursor.line = 0;
+    while (image_chunk_next(&cursor, &image_limits_none, true, &begin, &end)) {
+        uint32_t n = image_chunk_regions(&cursor, begin, end, regions);
+
+        DS_ASSERT(!regions[0].repack);
+        copies_add(c, c->images->decoder->decode.scratch.buffer, chunk->request->image, regions, n,
+                   item->unpacked_at + begin);
     }
 }
 
@@ -341,6 +363,8 @@ static void record_copies(struct copies *c)
 {
     struct image_region regions[IMAGE_REGIONS_MAX];
 
+    if (c->images->decoder != NULL)
+        copy_decoder_rewind(c->images->decoder);
     for (uint32_t i = 0; i < c->images->n; i++) {
         const struct chunk *chunk = c->images->chunks[i];
         const struct image_target *target = chunk->request->image;
@@ -349,12 +373,17 @@ static void record_copies(struct copies *c)
 
         if (!has_copies(chunk))
             continue;
+        if (chunk->packed) {
+            record_scratch(c, chunk);
+            continue;
+        }
         if (request_is_packed(chunk->request)) {
             record_whole(c, chunk);
             continue;
         }
         n = image_chunk_regions(target, begin, begin + chunk->payload_bytes, regions);
-        copies_add(c, target, regions, n, payload_place(c->images, chunk, regions));
+        copies_add(c, c->images->staging->buffer, target, regions, n,
+                   payload_place(c->images, chunk, regions));
     }
     copies_flush(c);
 }

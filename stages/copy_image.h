@@ -4,6 +4,7 @@
 
 #include "engine/chunk.h"
 #include "engine/vulkan/memory.h"
+#include "stages/copy_decode.h"
 
 /* A batch, as far as images are concerned. */
 struct copy_images {
@@ -11,6 +12,7 @@ struct copy_images {
     const struct vulkan_staging *staging;
     struct chunk *const *chunks;
     uint32_t n;
+    struct copy_decoder *decoder; /* or NULL: the GPU decodes nothing */
 };
 
 /* copy_images_any: does a chunk of the batch belong to an image? */

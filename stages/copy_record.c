@@ -85,6 +85,21 @@ static void region_end(struct copy_recorder *recorder, const struct copy_region 
     recorder->regions_n++;
 }
 
+/* What staging has to be copied for a chunk. False: nothing, or it is an image's. */
+static bool chunk_to_region(const struct copy_recorder *recorder, const struct chunk *chunk,
+                            struct copy_region *region)
+{
+    if (chunk->kind == CHUNK_SIGNAL || chunk->status != DS_STATUS_OK || chunk->payload_bytes == 0)
+        return false;
+    if (chunk->packed)
+        return copy_decoder_gather(recorder->decoder, copy_decoder_next(recorder->decoder, chunk),
+                                   region);
+    if (chunk->request->special && chunk->request->image != NULL)
+        return false;
+    *region = chunk_region(recorder, chunk);
+    return true;
+}
+
 bool copy_recorder_collect(struct copy_recorder *recorder, uint32_t index,
                            struct chunk *const *chunks, uint32_t n, uint32_t scatter_max_bytes)
 {
@@ -95,24 +110,20 @@ bool copy_recorder_collect(struct copy_recorder *recorder, uint32_t index,
     recorder->regions_n = 0;
     recorder->sorted = true;
     recorder->downloads = false;
+    copy_decoder_rewind(recorder->decoder);
     if (recorder->scatter.device != NULL)
         vulkan_scatter_begin(&recorder->scatter, index);
     for (uint32_t i = 0; i < n; i++) {
-        const struct chunk *chunk = chunks[i];
         struct copy_region next;
 
-        if (chunk->kind == CHUNK_SIGNAL || chunk->status != DS_STATUS_OK ||
-            chunk->payload_bytes == 0 ||
-            (chunk->request->special && chunk->request->image != NULL))
-            continue;
-        next = chunk_region(recorder, chunk);
-        if (copy_region_join(&region, &next))
+        if (!chunk_to_region(recorder, chunks[i], &next) || copy_region_join(&region, &next))
             continue;
         region_end(recorder, &region);
         region = next;
     }
     region_end(recorder, &region);
-    return recorder->regions_n > 0 || recorder->scatter.pieces_n > 0;
+    return recorder->regions_n > 0 || recorder->scatter.pieces_n > 0 ||
+           recorder->decoder->items_n > 0;
 }
 
 /* Recording ----------------------------------------------------------------------------------- */
@@ -140,11 +151,16 @@ static void record_copies(const struct copy_recorder *recorder, VkCommandBuffer 
     }
 }
 
-/* The stages that copy in this batch, so that a queue without COMPUTE is never told of it. */
+static bool shaders_run(const struct copy_recorder *recorder)
+{
+    return recorder->scatter.pieces_n > 0 || recorder->decoder->items_n > 0;
+}
+
+/* The stages that work in this batch, so that a queue without COMPUTE is never told of it. */
 static VkPipelineStageFlags our_stages(const struct copy_recorder *recorder)
 {
     return VK_PIPELINE_STAGE_TRANSFER_BIT |
-           (recorder->scatter.pieces_n > 0 ? VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT : 0);
+           (shaders_run(recorder) ? VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT : 0);
 }
 
 /* What others wrote to the source of a download, at any stage, before this submission. */
@@ -168,7 +184,7 @@ static void record_barrier_after(const struct copy_recorder *recorder, VkCommand
     VkMemoryBarrier barrier = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
         .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT |
-                         (recorder->scatter.pieces_n > 0 ? VK_ACCESS_SHADER_WRITE_BIT : 0),
+                         (shaders_run(recorder) ? VK_ACCESS_SHADER_WRITE_BIT : 0),
         .dstAccessMask =
             VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT | VK_ACCESS_HOST_READ_BIT,
     };
@@ -193,6 +209,8 @@ void copy_recorder_record(struct copy_recorder *recorder, VkCommandBuffer comman
     record_copies(recorder, commands, regions, n);
     if (recorder->scatter.pieces_n > 0)
         vulkan_scatter_record(&recorder->scatter, commands);
+    if (recorder->decoder->items_n > 0)
+        copy_decoder_record(recorder->decoder, commands);
     copy_images_record(images, commands);
     record_barrier_after(recorder, commands);
 }

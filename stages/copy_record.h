@@ -3,6 +3,9 @@
  *   chunk -> region -> joined with the one before where both sides touch
  *     -> no address, or larger than scatter_max_bytes:  sorted, joined again, vkCmdCopyBuffer
  *     -> else:                                          the scatter table, in the order of arrival
+ *
+ * The compressed bytes of what the GPU decodes are regions too, to scratch memory; behind them
+ * comes copy_decode.h.
  */
 #ifndef STAGES_COPY_RECORD_H
 #define STAGES_COPY_RECORD_H
@@ -10,12 +13,14 @@
 #include "engine/chunk.h"
 #include "engine/vulkan/memory.h"
 #include "engine/vulkan/scatter.h"
+#include "stages/copy_decode.h"
 #include "stages/copy_image.h"
 #include "stages/copy_regions.h"
 
 struct copy_recorder {
     const struct vulkan_dispatch *vk;
     const struct vulkan_staging *staging;
+    struct copy_decoder *decoder;
     struct vulkan_scatter scatter; /* device NULL: by commands alone */
     uint32_t regions_max;
     struct copy_region *regions;   /* regions_max */
@@ -35,7 +40,7 @@ int copy_recorder_open(struct copy_recorder *recorder, const struct host *host,
 void copy_recorder_close(struct copy_recorder *recorder, const struct host *host);
 
 /* copy_recorder_collect decides how each of the chunks of batch `index` goes, and fills the tables.
- * True: there is something to record for buffers. */
+ * True: there is something to record beside copies to images. */
 bool copy_recorder_collect(struct copy_recorder *recorder, uint32_t index,
                            struct chunk *const *chunks, uint32_t n, uint32_t scatter_max_bytes);
 

@@ -13,6 +13,7 @@
 #include "engine/cpus.h"
 #include "engine/vulkan/backend.h"
 #include "engine/vulkan/timeline.h"
+#include "stages/copy_decode.h"
 #include "stages/copy_measure.h"
 #include "stages/copy_record.h"
 
@@ -38,6 +39,7 @@ struct copy_vulkan {
     struct batch batches[COPY_BATCHES_MAX];
 
     struct copy_recorder recorder;  /* whoever records */
+    struct copy_decoder decoder;    /* likewise */
 
     /* whoever submits */
     VkSemaphore *signal_semaphores; /* regions_max */
@@ -67,11 +69,11 @@ static VkResult record_commands(struct copy_vulkan *copy, const struct batch *ba
 
 /* The operations ------------------------------------------------------------------------------ */
 
-static int vulkan_record(void *self, uint32_t index, struct chunk *const *chunks, uint32_t n)
+static int record_batch(void *self, uint32_t index, struct chunk *const *chunks, uint32_t n)
 {
     struct copy_vulkan *copy = self;
     struct batch *batch = &copy->batches[index];
-    struct copy_images images = {copy->vk, &copy->staging, chunks, n};
+    struct copy_images images = {copy->vk, &copy->staging, chunks, n, &copy->decoder};
     VkResult result;
     uint32_t scatter_max;
     bool any;
@@ -98,6 +100,36 @@ static int vulkan_record(void *self, uint32_t index, struct chunk *const *chunks
     else
         vulkan_fail(copy->host, "recording a batch of copies", result);
     return result;
+}
+
+static int vulkan_record(void *self, uint32_t index, struct chunk *const *chunks, uint32_t n)
+{
+    struct copy_vulkan *copy = self;
+    int result = record_batch(copy, index, chunks, n);
+
+    copy->decoder.items_n = 0; /* the next ones are of the next batch */
+    return result;
+}
+
+static struct gpu_decode vulkan_decode(void *self)
+{
+    const struct copy_vulkan *copy = self;
+
+    return copy->decoder.rule;
+}
+
+static bool vulkan_take(void *self, uint32_t index, const struct chunk *chunk)
+{
+    struct copy_vulkan *copy = self;
+
+    return copy_decoder_take(&copy->decoder, index, chunk);
+}
+
+static void vulkan_release(void *self, uint32_t index)
+{
+    struct copy_vulkan *copy = self;
+
+    vulkan_decode_release(&copy->decoder.decode, index);
 }
 
 /* add_signals lists the caller's signals, which the copy stage has made unique. */
@@ -202,26 +234,41 @@ static void vulkan_wait(void *self, uint64_t ticket, uint64_t timeout_ns)
     vulkan_timeline_wait(&copy->timeline, ticket, timeout_ns); /* errors show in reached */
 }
 
+static int open_scatter(struct copy_vulkan *copy, uint64_t bytes)
+{
+    struct ds_vulkan_backend *backend = copy->backend;
+    int error;
+
+    if (!backend->can_scatter)
+        return 0;
+    error = vulkan_scatter_open(&copy->recorder.scatter, &backend->device, copy->host,
+                                backend->batches_max,
+                                vulkan_scatter_pieces_max(backend->batch_regions_max, bytes),
+                                backend->scatter_groups_max);
+    if (error == 0 && !atomic_load_explicit(&backend->scatter_measured, memory_order_relaxed))
+        copy_measure(backend, copy->host, &copy->recorder);
+    return error;
+}
+
+/* And what works with it: the shader that copies, the decoder. */
 static int vulkan_staging_make(void *self, uint64_t bytes, struct staging *staging)
 {
     struct copy_vulkan *copy = self;
-
     struct ds_vulkan_backend *backend = copy->backend;
     int error;
 
     DS_ASSERT(copy->staging.buffer == VK_NULL_HANDLE);
     error = vulkan_staging_open(&copy->staging, &backend->device, copy->host, backend->staging,
                                 bytes, staging);
-    if (error != 0 || !backend->can_scatter)
-        return error;
-    error = vulkan_scatter_open(&copy->recorder.scatter, &backend->device, copy->host,
-                                backend->batches_max,
-                                vulkan_scatter_pieces_max(backend->batch_regions_max, bytes),
-                                backend->scatter_groups_max);
     if (error != 0)
+        return error;
+    error = open_scatter(copy, bytes);
+    if (error == 0)
+        error = copy_decoder_open(&copy->decoder, backend, copy->host, &copy->staging);
+    if (error != 0) {
+        vulkan_scatter_close(&copy->recorder.scatter);
         vulkan_staging_close(&copy->staging, &backend->device, staging);
-    else if (!atomic_load_explicit(&backend->scatter_measured, memory_order_relaxed))
-        copy_measure(backend, copy->host, &copy->recorder);
+    }
     return error;
 }
 
@@ -230,6 +277,7 @@ static void vulkan_staging_free(void *self, struct staging *staging)
     struct copy_vulkan *copy = self;
 
     vulkan_timeline_drain(&copy->timeline);
+    copy_decoder_close(&copy->decoder, copy->host);
     vulkan_scatter_close(&copy->recorder.scatter);
     vulkan_staging_close(&copy->staging, &copy->backend->device, staging);
 }
@@ -284,6 +332,9 @@ const struct copy_gpu_ops copy_vulkan_ops = {
     .batches_max = vulkan_batches_max,
     .regions_max = vulkan_regions_max,
     .bytes_max = vulkan_bytes_max,
+    .decode = vulkan_decode,
+    .take = vulkan_take,
+    .release = vulkan_release,
     .record = vulkan_record,
     .submit = vulkan_submit,
     .semaphore_value = vulkan_semaphore_value,
@@ -369,6 +420,7 @@ int copy_vulkan_open(struct ds_vulkan_backend *backend, const struct host *host,
     copy->host = host;
     copy->recorder.vk = copy->vk;
     copy->recorder.staging = &copy->staging;
+    copy->recorder.decoder = &copy->decoder;
     error = open_objects(copy);
     if (error != 0) {
         copy_vulkan_close(copy);

@@ -106,7 +106,17 @@ static enum decode_class chunk_class(const struct chunk *chunk)
     return chunk->ordinary ? DECODE_ORDINARY : DECODE_REALTIME;
 }
 
-static uint32_t lane_accept(struct decode_stage *stage, struct ring *in)
+/* The GPU decodes it, and its bytes are where the GPU reads them. */
+static void chunk_leave(struct decode_stage *stage, struct chunk *chunk, uint64_t now_ns)
+{
+    if (request_is_cancelled(chunk->request))
+        chunk_fail(chunk, DS_STATUS_CANCELLED, 0);
+    else
+        packed_hand_to_gpu(chunk, stage->config.host);
+    chunk_pass_on(stage, chunk, now_ns);
+}
+
+static uint32_t lane_accept(struct decode_stage *stage, struct ring *in, uint64_t now_ns)
 {
     struct chunk *chunks[DECODE_BURST];
     uint32_t n;
@@ -117,19 +127,23 @@ static uint32_t lane_accept(struct decode_stage *stage, struct ring *in)
         struct decode_queue *queue = &stage->waiting[chunk_class(chunks[i])];
 
         chunk_advance(chunks[i], CHUNK_DONE_READ, CHUNK_IN_DECODE);
+        if (request_on_gpu(chunks[i]->request) && chunks[i]->request->source == NULL) {
+            chunk_leave(stage, chunks[i], now_ns);
+            continue;
+        }
         DS_ASSERT(queue->tail - queue->head <= queue->mask);
         queue->chunks[queue->tail++ & queue->mask] = chunks[i];
     }
     return n;
 }
 
-static uint32_t accept(struct decode_stage *stage)
+static uint32_t accept(struct decode_stage *stage, uint64_t now_ns)
 {
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < stage->config.lanes; i++) {
         if (ring_count(&stage->in[i]) > 0)
-            n += lane_accept(stage, &stage->in[i]);
+            n += lane_accept(stage, &stage->in[i], now_ns);
     }
     return n;
 }
@@ -148,7 +162,7 @@ static void chunk_start(struct decode_stage *stage, struct chunk *chunk, enum de
     }
     error = decode_job_begin(job, chunk, decode_pool_tickets(&stage->pool));
     if (error != DS_CODEC_ERROR_NONE) {
-        decode_chunk_fail(chunk, stage->config.host, error, 0);
+        packed_fail(chunk, stage->config.host, error, 0);
         chunk_pass_on(stage, chunk, now_ns);
         return;
     }
@@ -193,7 +207,7 @@ static uint32_t collect(struct decode_stage *stage, uint64_t now_ns)
 static uint32_t decode_work(void *self, uint64_t now_ns)
 {
     struct decode_stage *stage = self;
-    uint32_t moved = accept(stage);
+    uint32_t moved = accept(stage, now_ns);
 
     moved += collect(stage, now_ns);
     for (uint32_t class = 0; class < DECODE_CLASSES; class++)

@@ -2,6 +2,7 @@
 #include "stages/decode_job.h"
 
 #include <errno.h>
+#include <string.h>
 
 static int codec_make(const struct host *host, enum ds_codec_format format,
                       struct ds_codec **codec)
@@ -32,13 +33,19 @@ void decode_hand_close(struct decode_hand *hand)
 
 static enum ds_codec_error gdeflate_begin(struct decode_job *job)
 {
-    const struct request *r = job->chunk->request;
-    enum ds_codec_error error = gdeflate_stream_parse(&job->stream, job->source, r->size);
+    enum ds_codec_error error = packed_parse(job->chunk->request, job->source, &job->stream);
 
-    if (error == DS_CODEC_ERROR_NONE && job->stream.content_bytes != r->unpacked_bytes)
-        error = DS_CODEC_ERROR_OUTPUT_SIZE;
     job->items = error == DS_CODEC_ERROR_NONE ? job->stream.tile_count : 0;
     return error;
+}
+
+/* A memory source that the GPU shall decode: its bytes are copied to where the GPU reads them, and
+ * looked at only there. */
+static void gather_begin(struct decode_job *job)
+{
+    job->items = packed_tiles(job->chunk->request->size);
+    job->work = packed_staged(job->chunk);
+    job->decoded = job->work;
 }
 
 enum ds_codec_error decode_job_begin(struct decode_job *job, struct chunk *chunk,
@@ -55,7 +62,9 @@ enum ds_codec_error decode_job_begin(struct decode_job *job, struct chunk *chunk
     job->work = r->transform != DS_CODEC_TRANSFORM_NONE ? chunk->memory + run.shuffled
                                                         : job->decoded;
     job->items = 1;
-    if (r->codec == DS_CODEC_GDEFLATE)
+    if (request_on_gpu(r))
+        gather_begin(job);
+    else if (r->codec == DS_CODEC_GDEFLATE)
         error = gdeflate_begin(job);
     atomic_store_explicit(&job->next, 0, memory_order_relaxed);
     atomic_store_explicit(&job->tickets, min_u32(job->items, tickets_max), memory_order_relaxed);
@@ -82,9 +91,21 @@ static enum ds_codec_error whole_run(const struct decode_job *job, struct ds_cod
     return (enum ds_codec_error)report.error;
 }
 
+static void gather_run(const struct decode_job *job, uint32_t item)
+{
+    uint64_t at = (uint64_t)item * GDEFLATE_TILE_BYTES;
+
+    memcpy(job->work + at, job->source + at,
+           min_u64(GDEFLATE_TILE_BYTES, job->chunk->request->size - at));
+}
+
 static enum ds_codec_error item_run(const struct decode_job *job, const struct decode_hand *hand,
                                     uint32_t item)
 {
+    if (request_on_gpu(job->chunk->request)) {
+        gather_run(job, item);
+        return DS_CODEC_ERROR_NONE;
+    }
     switch (job->chunk->request->codec) {
     case DS_CODEC_GDEFLATE:
         return tile_run(job, hand, item);
@@ -137,20 +158,6 @@ enum decode_progress decode_job_step(struct decode_job *job, const struct decode
     return DECODE_TOOK;
 }
 
-void decode_chunk_fail(struct chunk *chunk, const struct host *host, enum ds_codec_error error,
-                       uint32_t tile)
-{
-    const struct request *r = chunk->request;
-
-    host_log(host, DS_LOG_ERROR,
-             "decode: request \"%s\" (codec %u, %llu bytes at %llu, %llu decoded): %s, tile %u; "
-             "the file is damaged, or the request names another range or size than was packed",
-             r->name != NULL ? r->name : "", r->codec, (unsigned long long)r->size,
-             (unsigned long long)r->offset, (unsigned long long)r->unpacked_bytes,
-             ds_codec_error_text(error), tile);
-    chunk_fail(chunk, DS_STATUS_DECOMPRESSION, -EBADMSG);
-}
-
 void decode_job_end(struct decode_job *job, const struct host *host)
 {
     uint64_t failure = atomic_load_explicit(&job->failure, memory_order_relaxed);
@@ -158,10 +165,12 @@ void decode_job_end(struct decode_job *job, const struct host *host)
 
     DS_ASSERT(atomic_load_explicit(&job->tickets, memory_order_relaxed) == 0);
     if (failure != 0)
-        decode_chunk_fail(chunk, host, (enum ds_codec_error)(uint32_t)failure,
-                          (uint32_t)(failure >> 32));
+        packed_fail(chunk, host, (enum ds_codec_error)(uint32_t)failure,
+                    (uint32_t)(failure >> 32));
     else if (request_is_cancelled(chunk->request))
         chunk_fail(chunk, DS_STATUS_CANCELLED, 0);
+    else if (request_on_gpu(chunk->request))
+        packed_hand_to_gpu(chunk, host);
     else
         packed_done(chunk, job->decoded);
     job->chunk = NULL;

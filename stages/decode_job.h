@@ -2,7 +2,8 @@
  *
  *   begin -> tickets -> end
  *
- * The items of GDeflate are its tiles of 64 KiB; for the other codecs there is one. A ticket is one
+ * The items of GDeflate are its tiles of 64 KiB; for the other codecs there is one. Of a memory
+ * source that the GPU decodes they are pieces of 64 KiB, to be copied into staging. A ticket is one
  * thread's leave to work on the job: it takes items until none is left, and gives the ticket back.
  * With the last ticket the job is over. */
 #ifndef STAGES_DECODE_JOB_H
@@ -60,9 +61,5 @@ enum decode_progress decode_job_step(struct decode_job *job, const struct decode
 /* decode_job_end makes the chunk a decoded one, or a failed one, whose cause it logs. After
  * DECODE_IS_OVER. */
 void decode_job_end(struct decode_job *job, const struct host *host);
-
-/* decode_chunk_fail fails a chunk because of its data. */
-void decode_chunk_fail(struct chunk *chunk, const struct host *host, enum ds_codec_error error,
-                       uint32_t tile);
 
 #endif

@@ -244,3 +244,18 @@ uint32_t image_chunk_regions(const struct image_target *target, uint64_t begin, 
     DS_ASSERT(n > 0);
     return n;
 }
+
+bool image_whole_plain(struct image_target *target)
+{
+    struct image_region regions[IMAGE_REGIONS_MAX];
+    uint64_t begin, end;
+    bool plain = image_whole_room(target) == 0;
+
+    while (plain && image_chunk_next(target, &image_limits_none, true, &begin, &end)) {
+        image_chunk_regions(target, begin, end, regions);
+        plain = !regions[0].repack; /* one that is to be moved is alone in its chunk */
+    }
+    target->part = 0;
+    target->line = 0;
+    return plain;
+}

@@ -52,6 +52,10 @@ uint64_t image_whole_room(struct image_target *target);
 uint64_t image_whole_shift(const struct image_target *target, uint64_t room_bytes, uint32_t k,
                            uint64_t place);
 
+/* image_whole_plain: can all copies of a source that lies in memory as a whole be made from the
+ * bytes as they are, with none moved? */
+bool image_whole_plain(struct image_target *target);
+
 /* image_chunk_regions lists the copies of a chunk that image_chunk_next made. They lie at multiples
  * of copy_align from each other; one that needs `repack` is alone. */
 uint32_t image_chunk_regions(const struct image_target *target, uint64_t begin, uint64_t end,

@@ -22,6 +22,10 @@ struct ds_vulkan_backend {
     _Atomic uint32_t scatter_max_bytes;
     uint64_t mapped_max_bytes;       /* requests up to that size go straight into their mapping */
     bool mapped_decodes;             /* those with a codec, too */
+    enum ds_vulkan_decode_path decode_path; /* never AUTO */
+    bool decode_forced;              /* it was asked for by name */
+    uint64_t decode_scratch_bytes;
+    char decode_reason[160];
     void (*lock_queue)(void *ctx);   /* LOCKED only, else NULL */
     void (*unlock_queue)(void *ctx);
     void *lock_ctx;

@@ -218,10 +218,10 @@ static uint32_t rank_family(const VkQueueFamilyProperties *family, bool shaders,
 
 /* Shaders copy on software devices only when they must: there they are far slower. */
 static int choose_copy_family(struct vulkan_device *device, const struct families *families,
-                              enum ds_vulkan_copy_path path)
+                              enum ds_vulkan_copy_path path, bool decodes)
 {
     bool capable = DS_HAVE_SHADERS && device->has_buffer_address && device->has_byte_storage;
-    bool must = capable && path == DS_VULKAN_PATH_SCATTER;
+    bool must = decodes || (capable && path == DS_VULKAN_PATH_SCATTER);
     bool shaders = must || (capable && path != DS_VULKAN_PATH_COPY &&
                             device->properties.deviceType != VK_PHYSICAL_DEVICE_TYPE_CPU);
     uint32_t best_rank = 0;
@@ -328,7 +328,7 @@ static int make_device(struct vulkan_device *device, const struct host *host,
 }
 
 static int fill_own_device(struct vulkan_device *device, const struct host *host, const char *name,
-                           enum ds_vulkan_copy_path path)
+                           enum ds_vulkan_copy_path path, bool decodes)
 {
     struct families families;
     struct features features;
@@ -343,7 +343,7 @@ static int fill_own_device(struct vulkan_device *device, const struct host *host
     device->has_buffer_address = features.address;
     device->has_byte_storage = features.byte_storage;
     families_read(device, &families);
-    if (choose_copy_family(device, &families, path) != 0) {
+    if (choose_copy_family(device, &families, path, decodes) != 0) {
         host_log(host, DS_LOG_ERROR, "%s: no queue family can copy",
                  device->properties.deviceName);
         return -ENOTSUP;
@@ -393,7 +393,7 @@ bool vulkan_device_can_scatter(const struct vulkan_device *device)
 }
 
 int vulkan_device_create(struct vulkan_device *device, const struct host *host, const char *name,
-                         enum ds_vulkan_copy_path path)
+                         enum ds_vulkan_copy_path path, bool decodes)
 {
     int error;
 
@@ -401,7 +401,7 @@ int vulkan_device_create(struct vulkan_device *device, const struct host *host, 
     error = vulkan_dispatch_open_loader(&device->vk, host);
     if (error != 0)
         return error;
-    error = fill_own_device(device, host, name, path);
+    error = fill_own_device(device, host, name, path, decodes);
     if (error == 0)
         error = finish_device(device, host);
     if (error != 0)
@@ -448,6 +448,7 @@ int vulkan_device_borrow(struct vulkan_device *device, const struct host *host,
         host_log(host, DS_LOG_ERROR, "the device lacks the timelineSemaphore feature");
         return -ENOTSUP;
     }
+    device->gdeflate = gdeflate_support_told(&device->vk, device->physical, config);
     error = vulkan_dispatch_load_device(&device->vk, host, device->device, false);
     if (error == 0)
         error = finish_device(device, host);

@@ -31,10 +31,11 @@ struct vulkan_device {
 };
 
 /* vulkan_device_create makes an instance and a device. `name` as ds_vulkan_backend_config's
- * device_name; `path` has a say in which queue family copies. 0, -ENODEV, -ENOTSUP, -ENOMEM or
+ * device_name; `path` has a say in which queue family copies, and `decodes` that it must have
+ * COMPUTE. 0, -ENODEV, -ENOTSUP, -ENOMEM or
  * -EIO, with nothing left behind. */
 int vulkan_device_create(struct vulkan_device *device, const struct host *host, const char *name,
-                         enum ds_vulkan_copy_path path);
+                         enum ds_vulkan_copy_path path, bool decodes);
 
 /* vulkan_device_borrow takes the host's objects, all of which are given. 0, -EINVAL: the family
  * does not exist or cannot copy; -ENOTSUP: no timeline semaphores; -ENOMEM. */

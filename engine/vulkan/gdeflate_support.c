@@ -93,6 +93,20 @@ struct gdeflate_support gdeflate_support_read(const struct vulkan_dispatch *vk,
     return support;
 }
 
+struct gdeflate_support gdeflate_support_told(const struct vulkan_dispatch *vk,
+                                              VkPhysicalDevice physical,
+                                              const struct ds_vulkan_backend_config *config)
+{
+    struct gdeflate_support support = {
+        .shader = config->has_8bit_storage && config->has_shader_int64,
+    };
+
+    if (config->has_subgroup_size_control)
+        support.subgroup_32 = subgroup_features(vk, physical, true, &support.set_size);
+    support.nv = config->has_memory_decompression && nv_features(vk, physical);
+    return support;
+}
+
 static bool chain_has(const void *chain, VkStructureType type)
 {
     for (const VkBaseInStructure *link = chain; link != NULL; link = link->pNext) {

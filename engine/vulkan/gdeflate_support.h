@@ -4,6 +4,8 @@
 
 #include "engine/vulkan/dispatch.h"
 
+#include <ds/vulkan.h>
+
 #define GDEFLATE_GPU_LANES          32
 #define GDEFLATE_GPU_SUBGROUP_TILES 4 /* of a workgroup, with subgroups; TILES in the shader */
 
@@ -32,6 +34,11 @@ struct gdeflate_features {
 struct gdeflate_support gdeflate_support_read(const struct vulkan_dispatch *vk,
                                               VkPhysicalDevice physical, bool has_size_control,
                                               bool has_nv);
+
+/* gdeflate_support_told is the same for a lent device: what the host says to have enabled. */
+struct gdeflate_support gdeflate_support_told(const struct vulkan_dispatch *vk,
+                                              VkPhysicalDevice physical,
+                                              const struct ds_vulkan_backend_config *config);
 
 /* gdeflate_support_enable adds to *info what `support` names: the features, whose memory is
  * *features, and extensions behind the first extensions_n of `extensions`, which has room for

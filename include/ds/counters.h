@@ -57,6 +57,8 @@ struct ds_counters {
     struct ds_stage_counters stages[DS_STAGE_COUNT];
     struct ds_histogram stage_latency_ns[DS_STAGE_COUNT]; /* from entering to leaving, a chunk */
     struct ds_histogram latency_ns;                       /* enqueue to completion, a request */
+    uint64_t gpu_decoded_tiles; /* tiles of 64 KiB that the GPU has decoded, of good requests */
+    uint64_t gpu_decoded_bytes; /* what came out of them */
 };
 
 /* ds_engine_get_counters fills *counters up to counters->struct_size, which the caller sets.

@@ -193,11 +193,32 @@ struct ds_engine_info {
     const char *device_name;      /* Vulkan device, or "" */
     uint32_t decode_threads;      /* of `threads`: those that do nothing but decode */
     int32_t arena_node;           /* NUMA node of the arena's first page; -1: not told */
+    const char *decode_kind;      /* of GDeflate for buffers and images: "cpu", "gpu" or "nv" */
+    const char *decode_reason;    /* why, one line */
 };
 
 /* ds_engine_get_info fills *info up to info->struct_size, which the caller sets.
  * -EINVAL: struct_size is 0. Thread-safety: any thread. */
 DS_API int ds_engine_get_info(const struct ds_engine *engine, struct ds_engine_info *info);
+
+/* How requests with a codec to buffers and images are decoded. One of the first three, and the kind
+ * of queue that the GPU's part of the work goes to. The values are those of DirectStorage's
+ * DSTORAGE_COMPRESSION_SUPPORT. */
+enum ds_decode_support {
+    DS_DECODE_GPU_OPTIMIZED = 1 << 0, /* by VK_NV_memory_decompression */
+    DS_DECODE_GPU_FALLBACK = 1 << 1,  /* by the library's own shader */
+    DS_DECODE_CPU_FALLBACK = 1 << 2,  /* by the CPU, and copied */
+    DS_DECODE_USES_COMPUTE_QUEUE = 1 << 3,
+    DS_DECODE_USES_COPY_QUEUE = 1 << 4, /* of a family that only copies */
+};
+
+/* ds_engine_decode_support returns the flags (enum ds_decode_support) for a codec (enum
+ * ds_codec_format). A request whose shape the GPU cannot decode goes to the CPU all the same
+ * (docs/codecs.md).
+ *   -EINVAL   no codec, or an unknown one
+ *   -ENOTSUP  the codec was left out of this build
+ * Thread-safety: any thread. */
+DS_API int ds_engine_decode_support(const struct ds_engine *engine, uint32_t codec);
 
 #ifdef __cplusplus
 }

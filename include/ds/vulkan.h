@@ -54,6 +54,17 @@ enum ds_vulkan_mapped_path {
     DS_VULKAN_MAPPED_ALWAYS = 2,
 };
 
+/* Who decodes GDeflate requests to buffers and images (docs/codecs.md). */
+enum ds_vulkan_decode_path {
+    /* The shader on a GPU that can, the CPU on software devices and where something is missing. */
+    DS_VULKAN_DECODE_AUTO = 0,
+    DS_VULKAN_DECODE_CPU = 1,
+    DS_VULKAN_DECODE_GPU = 2, /* by shader, or fail with -ENOTSUP */
+    /* By VK_NV_memory_decompression, or fail with -ENOTSUP. For data that is known to be good: the
+     * extension reports no errors, and what it makes of a damaged tile is undefined. */
+    DS_VULKAN_DECODE_NV = 3,
+};
+
 struct ds_vulkan_backend_config {
     uint32_t struct_size;
 
@@ -115,6 +126,18 @@ struct ds_vulkan_backend_config {
      * copy by the GPU makes, and O_DIRECT cannot. A small limit there spares single small requests
      * that the page cache holds the time of a submission. */
     uint64_t mapped_max_bytes;
+
+    enum ds_vulkan_decode_path decode_path;
+    /* GPU memory that decoding may use, where the GPU decodes: for compressed bytes, and for
+     * decoded ones that do not go straight to a buffer. A request that needs more is decoded by the
+     * CPU. 0 = 64 MiB. Range 1 MiB..16 GiB. */
+    uint64_t decode_scratch_bytes;
+    /* Borrowed device: what was enabled at its creation, beside has_buffer_device_address and
+     * has_8bit_storage. The GPU decodes only with shaderInt64 (NV: with memoryDecompression), and
+     * faster with the second. */
+    bool has_shader_int64;
+    bool has_subgroup_size_control; /* subgroupSizeControl and computeFullSubgroups */
+    bool has_memory_decompression;  /* VK_NV_memory_decompression and its feature */
 };
 
 #ifndef __cplusplus
@@ -128,7 +151,8 @@ struct ds_vulkan_backend_config {
  *   -EINVAL   a field is out of range, some but not all borrowed objects are given, LOCKED without
  *             both callbacks, or the family cannot copy
  *   -ENODEV   own device: no Vulkan loader (libvulkan.so.1), no driver, or no device that matches
- *   -ENOTSUP  the device lacks timeline semaphores, or what STAGING_IMPORT or PATH_SCATTER need
+ *   -ENOTSUP  the device lacks timeline semaphores, or what STAGING_IMPORT, PATH_SCATTER,
+ *             DECODE_GPU or DECODE_NV need
  *   -ENOMEM   host or device memory
  *   -EIO      another Vulkan call failed; its name and VkResult are logged
  * Thread-safety: any thread. */
@@ -167,6 +191,8 @@ struct ds_vulkan_info {
     /* Requests with a codec do too: whatever the host can see is cached. Decoders read what they
      * have written, which takes ages in memory that is only combined for writing. */
     bool mapped_decodes;
+    enum ds_vulkan_decode_path decode_path; /* CPU, GPU or NV */
+    const char *decode_reason;              /* why, one line; lives as long as the back end */
 };
 
 /* ds_vulkan_backend_get_info fills *info up to info->struct_size. -EINVAL: struct_size is 0. */

@@ -247,7 +247,7 @@ static VkQueueFamilyProperties choose_families(struct vk_util *util)
     return families[util->app_queue_family];
 }
 
-/* Whatever of sparse residency there is. */
+/* Whatever of sparse residency there is, and 64-bit integers for shaders. */
 static VkPhysicalDeviceFeatures choose_features(struct vk_util *util, VkQueueFlags app)
 {
     VkPhysicalDeviceFeatures have, want = {.sparseBinding = VK_FALSE};
@@ -258,6 +258,8 @@ static VkPhysicalDeviceFeatures choose_features(struct vk_util *util, VkQueueFla
         want.sparseResidencyImage2D = have.sparseResidencyImage2D;
         want.sparseResidencyImage3D = have.sparseResidencyImage3D;
     }
+    want.shaderInt64 = have.shaderInt64;
+    util->has_int64 = have.shaderInt64;
     util->binds_sparse_2d = want.sparseResidencyImage2D;
     util->binds_sparse_3d = want.sparseResidencyImage3D;
     return want;
@@ -427,6 +429,7 @@ void vk_util_lend(struct vk_util *util, struct ds_vulkan_backend_config *config)
     config->has_external_memory_host = util->has_external_memory_host;
     config->has_buffer_device_address = util->has_addresses;
     config->has_8bit_storage = util->has_addresses;
+    config->has_shader_int64 = util->has_int64;
 }
 
 void vk_util_lock(void *util)

@@ -48,6 +48,7 @@ struct vk_util {
     uint32_t app_queue_family;
     bool has_external_memory_host;
     bool has_addresses;          /* bufferDeviceAddress and storageBuffer8BitAccess are enabled */
+    bool has_int64;              /* shaderInt64 is enabled (a device to lend) */
     bool binds_sparse_2d, binds_sparse_3d; /* residency is enabled, and app_queue can bind */
     PFN_vkGetInstanceProcAddr get_instance_proc_addr;
     PFN_vkGetDeviceProcAddr get_device_proc_addr;

@@ -123,7 +123,7 @@ static void scene_request(struct scene *s, uint32_t which, uint32_t first, uint3
 /* Records chunks [first, first + n) of the list as a batch. */
 static void scene_record(struct scene *s, uint32_t first, uint32_t n)
 {
-    struct copy_images images = {&s->vk, &s->staging, &s->list[first], n};
+    struct copy_images images = {&s->vk, &s->staging, &s->list[first], n, NULL};
 
     barriers_n = copies_n = copies_after = 0;
     cr_assert(copy_images_any(&images));
@@ -239,7 +239,7 @@ Test(image_record, failures)
 Test(image_record, skipped_batches)
 {
     struct scene *s = scene_open(UNDEFINED, READ_ONLY, 0, 1);
-    struct copy_images rest = {&s->vk, &s->staging, &s->list[1], 2};
+    struct copy_images rest = {&s->vk, &s->staging, &s->list[1], 2, NULL};
 
     scene_request(s, 0, 0, 3);
     scene_record(s, 0, 1);
