@@ -128,6 +128,8 @@ int drive_open(struct drive *drive)
             drive->batch[i].gpu_buffer = ds_vulkan_buffer(drive->target->buffer.buffer);
             drive->batch[i].gpu_buffer_bytes = drive->target->bytes;
             drive->batch[i].gpu_address = drive->target->buffer.address;
+            if (drive->target->gpu->destinations_mapped)
+                drive->batch[i].gpu_mapped = drive->target->buffer.mapped;
         }
     }
     sem_init(&drive->done, 0, 0);

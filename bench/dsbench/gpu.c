@@ -114,6 +114,11 @@ static int type_choose(const struct gpu *gpu, uint32_t allowed, enum gpu_memory 
         if (type < 0)
             type = type_find(gpu, allowed, local, VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT);
         return type >= 0 ? type : type_find(gpu, allowed, local, 0);
+    case GPU_MAPPED:
+        type = type_find(gpu, allowed, local | visible | cached, 0);
+        if (type < 0)
+            type = type_find(gpu, allowed, local | visible, 0);
+        break;
     case GPU_UPLOAD:
         type = type_find(gpu, allowed, visible, local);
         break;
@@ -124,7 +129,7 @@ static int type_choose(const struct gpu *gpu, uint32_t allowed, enum gpu_memory 
     return type >= 0 ? type : type_find(gpu, allowed, visible, 0);
 }
 
-/* VRAM behind a bus is never mapped: the CPU reads it at a few MB/s. */
+/* VRAM behind a bus is not mapped unless asked for: the CPU reads it at a few MB/s. */
 static bool is_mapped(const struct gpu *gpu, uint32_t type, enum gpu_memory kind)
 {
     VkMemoryPropertyFlags mappable = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |

@@ -54,6 +54,7 @@ struct gpu {
     struct ds_vulkan_backend *backend;
     struct ds_vulkan_info info;
     VkPhysicalDeviceMemoryProperties memory;
+    bool destinations_mapped; /* and requests say so; by the caller */
     VkCommandPool pool;
     VkCommandBuffer commands;
     VkFence fence;
@@ -64,6 +65,7 @@ struct gpu {
 
 enum gpu_memory {
     GPU_LOCAL,    /* in VRAM; mapped only where that is host memory anyway */
+    GPU_MAPPED,   /* in VRAM, and mapped: across the bus where it is behind one */
     GPU_UPLOAD,   /* mapped, written by the CPU */
     GPU_READBACK, /* mapped, read by the CPU */
 };

@@ -64,6 +64,10 @@ int options_check(const struct options *o)
         complain("--scatter-groups: a list is for frametime, here it is one number");
         return -EINVAL;
     }
+    if (o->mapped && (o->dest == DEST_HOST || o->dest == DEST_NIL)) {
+        complain("--mapped needs --dest gpu");
+        return -EINVAL;
+    }
     if (o->device != NULL && (o->dest == DEST_HOST || o->dest == DEST_NIL)) {
         complain("--device needs --dest gpu");
         return -EINVAL;

@@ -234,6 +234,15 @@ const struct option_row option_rows[] = {
     {"copy-path", OPTION_WORD, STREAM & ~FRAMES, AT(copy_path), 0, 0, copy_path_words, "PATH",
      "auto, copy (commands only) or scatter (a shader for all): how\n"
      "bytes get from staging to GPU buffers (default auto)"},
+    {"mapped", OPTION_ON, STREAM & ~FRAMES, AT(mapped), 0, 0, NULL, NULL,
+     "GPU buffers are in host-visible memory, and read into directly\n"
+     "where that can be done"},
+    {"spin", OPTION_COUNT, STREAM & ~FRAMES, AT(spin_us), 1, 1000000, NULL, "US",
+     "the engine's threads spin so long before they sleep"},
+    {"flush", OPTION_COUNT, STREAM & ~FRAMES, AT(flush_us), 1, 1000000, NULL, "US",
+     "a copy waits at most so long for others (default 100)"},
+    {"batches", OPTION_COUNT, STREAM & ~FRAMES, AT(batches), 1, 16, NULL, "N",
+     "GPU submissions in flight, 1 to 16 (default 4)"},
     {"lanes", OPTION_COUNT, STREAM, AT(lanes), 1, DS_READ_LANES_MAX, NULL, "N",
      "threads that read, 1 to 8 (default 1)"},
     {"arena", OPTION_SIZE, STREAM, AT(arena_bytes), 1 << 20, 64 * GIBI, NULL, "BYTES",

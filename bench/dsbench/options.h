@@ -54,6 +54,10 @@ struct options {
     int topology;      /* enum ds_topology */
     int copy_path;       /* enum ds_vulkan_copy_path */
     const char *device; /* part of a Vulkan device's name, or NULL */
+    bool mapped;         /* the destination is, and requests say so */
+    uint32_t spin_us;    /* 0 = the engine's default, as the next two */
+    uint32_t flush_us;
+    uint32_t batches;
     uint32_t lanes;
     uint64_t arena_bytes; /* 0 = the engine's default */
     bool warm;

@@ -213,7 +213,7 @@ static void device_print(FILE *out, const struct session *s)
 {
     static const char *const types[] = {"other", "integrated", "discrete", "virtual", "software"};
     unsigned type = (unsigned)s->gpu.info.device_type;
-    char copies[64];
+    char copies[96];
 
     if (s->dest == DEST_NIL)
         fputs("device      none: --dest nil, nothing is copied\n", out);

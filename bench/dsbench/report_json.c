@@ -43,6 +43,7 @@ static void path_write(struct json *json, const struct session *s)
     json_string(json, "device", session_device_name(s));
     json_string(json, "device_reason", s->device_reason);
     json_integer(json, "scatter_max_bytes", s->gpu.info.scatter_max_bytes);
+    json_bool(json, "mapped", s->gpu.destinations_mapped);
     json_string(json, "read", session_read_name(s));
     json_string(json, "read_reason", s->info.read_reason);
     json_string(json, "direct", session_direct_name(s));

@@ -54,8 +54,12 @@ static int device_open(struct session *s)
         &s->gpu, ds_vulkan_backend_config(.device_name = o->device, .log = engine_log, .log_ctx = s,
                                           .copy_path = (enum ds_vulkan_copy_path)o->copy_path,
                                           .scatter_groups_max = (uint32_t)o->scatter_groups.at[0],
+                                          .batches_max = o->batches,
+                                          .mapped_path = o->mapped ? DS_VULKAN_MAPPED_ALWAYS
+                                                                   : DS_VULKAN_MAPPED_AUTO,
                                           .allocator = s->has_allocator ? &s->allocator : NULL));
     if (error == 0) {
+        s->gpu.destinations_mapped = o->mapped;
         s->has_gpu = true;
         s->dest = DEST_GPU;
         return 0;
@@ -84,6 +88,8 @@ static int engine_open(struct session *s)
                           : s->dest == DEST_GPU ? DS_COPY_VULKAN
                                                 : DS_COPY_HOST;
     config.direct = o->direct;
+    config.spin_ns = o->spin_us * 1000;
+    config.flush_ns = o->flush_us * 1000;
     config.read_lanes = o->lanes;
     config.allocator = s->has_allocator ? &s->allocator : NULL;
     config.log = engine_log;
@@ -195,15 +201,17 @@ const char *session_direct_name(const struct session *session)
 
 const char *session_copies(const struct session *session, char *text, size_t text_bytes)
 {
+    const char *mapped = session->gpu.destinations_mapped ? "none where mapped, else by " : "";
     uint32_t most = session->gpu.info.scatter_max_bytes;
     char size[SIZE_TEXT_BYTES];
 
     if (most == 0)
-        snprintf(text, text_bytes, "command");
+        snprintf(text, text_bytes, "%scommand", mapped);
     else if (most == UINT32_MAX)
-        snprintf(text, text_bytes, "shader");
+        snprintf(text, text_bytes, "%sshader", mapped);
     else
-        snprintf(text, text_bytes, "shader up to %s, else by command", size_text(size, most));
+        snprintf(text, text_bytes, "%sshader up to %s, else by command", mapped,
+                 size_text(size, most));
     return text;
 }
 

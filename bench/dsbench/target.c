@@ -10,7 +10,8 @@ int target_open(struct target *target, enum dest dest, struct gpu *gpu, uint64_t
     bytes = (bytes + 3) & ~(uint64_t)3; /* vkCmdFillBuffer fills whole words */
     *target = (struct target){.dest = dest, .bytes = bytes, .gpu = gpu};
     if (dest == DEST_GPU)
-        return gpu_buffer_open(gpu, bytes, GPU_LOCAL, &target->buffer);
+        return gpu_buffer_open(gpu, bytes, gpu->destinations_mapped ? GPU_MAPPED : GPU_LOCAL,
+                               &target->buffer);
     target->host = memory_map(bytes, dest == DEST_HOST);
     if (target->host == NULL)
         return -ENOMEM;
@@ -41,7 +42,7 @@ const uint8_t *target_view(struct target *target, uint64_t offset, uint64_t byte
 {
     if (target->dest != DEST_GPU)
         return target->host + offset;
-    if (target->buffer.mapped != NULL)
+    if (target->buffer.mapped != NULL && target->gpu->info.unified_memory)
         return gpu_sync(target->gpu) == 0 ? target->buffer.mapped + offset : NULL;
     if (target->readback.buffer == VK_NULL_HANDLE) {
         int error =

@@ -60,6 +60,8 @@ bad_arguments() {
     refused 2 'not within' run --depth 0
     refused 2 'whole number' run --depth 4K
     refused 2 'not within' run --lanes 9
+    refused 2 'needs --dest gpu' run --mapped --dest host
+    refused 2 'not within' run --batches 17
     refused 2 'not within' run --arena 1K
     refused 2 'number of seconds' run --seconds nan
     refused 2 'number of seconds' run --seconds 0
