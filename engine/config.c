@@ -81,8 +81,11 @@ static bool sizes_valid(const struct ds_engine_config *c, const struct host *hos
         LIMIT(c, read_lanes, c->read_lanes <= DS_READ_LANES_MAX, "1 to DS_READ_LANES_MAX"),
         LIMIT(c, pread_threads, c->pread_threads <= 64, "1 to 64"),
         LIMIT(c, decode_threads,
-              c->decode_threads <= DS_DECODE_THREADS_MAX || c->decode_threads == DS_DECODE_INLINE,
-              "1 to DS_DECODE_THREADS_MAX, or DS_DECODE_INLINE"),
+              c->decode_threads <= DS_DECODE_THREADS_MAX ||
+                  c->decode_threads == DS_DECODE_INLINE ||
+                  c->decode_threads == DS_DECODE_APPLICATION,
+              "1 to DS_DECODE_THREADS_MAX, DS_DECODE_INLINE or DS_DECODE_APPLICATION"),
+        LIMIT(c, custom_codecs, c->custom_codecs <= 1, "0 or 1"),
     };
 
     return limits_hold(limits, ARRAY_LENGTH(limits), host);

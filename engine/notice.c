@@ -143,6 +143,15 @@ static bool slot_cancel(struct request *slot, uint64_t mask, uint64_t value)
                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
+void sweep_ask(struct sweep *sweep, enum sweep_reason reason)
+{
+    if (sweep == NULL)
+        return;
+    /* release: the marks; pairs with the acquire in decode_custom_sweep */
+    atomic_fetch_or_explicit(&sweep->wanted, (uint32_t)reason, memory_order_release);
+    event_signal(sweep->event);
+}
+
 uint32_t ds_queue_cancel(struct ds_queue *queue, uint64_t mask, uint64_t value)
 {
     uint32_t n = 0;
@@ -153,5 +162,7 @@ uint32_t ds_queue_cancel(struct ds_queue *queue, uint64_t mask, uint64_t value)
         atomic_store_explicit(queue->port.cancels, true, memory_order_relaxed);
     for (uint32_t i = 0; i < queue->capacity; i++)
         n += slot_cancel(&queue->slots[i], mask, value) ? 1 : 0;
+    if (n > 0)
+        sweep_ask(queue->port.sweep, SWEEP_CANCELLED);
     return n;
 }

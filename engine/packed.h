@@ -105,6 +105,26 @@ void packed_hand_to_gpu(struct chunk *chunk, const struct host *host);
  * one. Returns the number of tiles that were decoded, of all or of none. */
 uint32_t packed_settle(struct chunk *chunk, const struct host *host);
 
+/* Where a packed chunk is decoded. */
+struct packed_places {
+    const uint8_t *source; /* the compressed bytes */
+    uint8_t *work;         /* what the codec writes to */
+    uint8_t *decoded;      /* where it shall be in the end; == work without a transform */
+};
+
+static inline struct packed_places packed_places(const struct chunk *chunk)
+{
+    const struct request *r = chunk->request;
+    struct packed_run run = packed_run_for(r, chunk->io_bytes);
+    struct packed_places places = {.source = packed_source(chunk)};
+
+    DS_ASSERT(chunk->packed && chunk->payload_bytes == r->size);
+    places.decoded = r->in_place ? r->host : chunk->memory + run.decoded;
+    places.work = r->transform != DS_CODEC_TRANSFORM_NONE ? chunk->memory + run.shuffled
+                                                          : places.decoded;
+    return places;
+}
+
 /* packed_done makes a decoded chunk one like any other that was read: its payload is at `decoded`,
  * unless that is the destination already. */
 static inline void packed_done(struct chunk *chunk, uint8_t *decoded)

@@ -23,6 +23,17 @@
 #define QUEUES_MAX 64
 #define QUEUE_CAPACITY_MAX SLOTS_MAX
 
+/* How the decode stage is told to look again at the requests that wait for the application. */
+struct sweep {
+    _Atomic uint32_t wanted;      /* enum sweep_reason */
+    struct event *event;          /* of the worker that runs the stage */
+};
+
+enum sweep_reason { SWEEP_CANCELLED = 1u << 0, SWEEP_CLOSING = 1u << 1 };
+
+/* sweep_ask: any thread; what it marked before is seen by the sweep. NULL is ignored. */
+void sweep_ask(struct sweep *sweep, enum sweep_reason reason);
+
 /* What a queue knows of its engine. */
 struct queue_port {
     struct ds_engine *engine;
@@ -37,6 +48,8 @@ struct queue_port {
     bool file_checked;            /* a request must name a file (not so for the nil read) */
     bool mapped_decodes;          /* mapped_max_bytes is for requests with a codec, too */
     uint64_t mapped_max_bytes;    /* larger requests do not use their mapping; 0: none does */
+    bool custom_codecs;           /* the application decodes DS_CODEC_CUSTOM_0 and above */
+    struct sweep *sweep;          /* of what waits for the application; NULL: nothing does */
     uint32_t chunk_bytes;
     uint64_t arena_bytes;
     struct gpu_decode decode;
@@ -92,6 +105,7 @@ struct ds_queue {
 
     _Atomic bool closed;          /* ds_queue_close: nothing more may be enqueued */
     _Atomic bool closing;         /* ds_queue_close or _destroy has begun */
+    _Atomic bool abandons;        /* ds_queue_destroy has: what waits for the application ends */
     _Atomic bool detached;        /* the submit stage has let go of the queue */
 };
 

@@ -90,7 +90,23 @@ static int flush_check(const struct ds_request *request)
                : 0;
 }
 
-static int codec_shape_check(const struct ds_request *request)
+/* Is it one of the application's? */
+static bool codec_is_custom(uint32_t codec)
+{
+    return codec >= DS_CODEC_CUSTOM_0 && codec <= DS_CODEC_CUSTOM_LAST;
+}
+
+static int custom_check(const struct queue_port *port)
+{
+    if (port->custom_codecs)
+        return 0;
+    host_log(port->host, DS_LOG_ERROR,
+             "a codec of the application's, but ds_engine_config.custom_codecs is 0: nobody would "
+             "decode it");
+    return -ENOTSUP;
+}
+
+static int codec_shape_check(const struct queue_port *port, const struct ds_request *request)
 {
     if (LIKELY((request->codec | request->transform | request->uncompressed_size) == 0))
         return 0;
@@ -105,7 +121,7 @@ static int codec_shape_check(const struct ds_request *request)
     if (request->op != DS_OP_READ || (request->flags & DS_REQUEST_ALLOW_SHORT) != 0 ||
         request->uncompressed_size == 0)
         return -EINVAL;
-    return codec_check(request->codec);
+    return codec_is_custom(request->codec) ? custom_check(port) : codec_check(request->codec);
 }
 
 /* A memory source is the only one, and is only read. */
@@ -128,7 +144,7 @@ static int shape_check(const struct queue_port *port, const struct ds_request *r
     if (request->size == 0 || request->size > REQUEST_BYTES_MAX ||
         __builtin_add_overflow(request->offset, request->size, &end) || end > INT64_MAX)
         return -EINVAL;
-    rc = codec_shape_check(request);
+    rc = codec_shape_check(port, request);
     return rc != 0 ? rc : memory_check(port, request);
 }
 
@@ -178,7 +194,7 @@ static bool goes_to_gpu(const struct queue_port *port, const struct ds_request *
 {
     bool image = request->image_target != NULL;
     struct request r = {
-        .codec = (uint8_t)(request->codec & 7),
+        .codec = (uint8_t)request->codec,
         .transform = (uint8_t)(request->transform & 15),
         .host = request->host,
         .size = request->size,

@@ -56,8 +56,8 @@ struct request {
     uint8_t in_place : 1;  /* straight from or to `host`; submit stage. A chunk of a mapped request
                               may go another way: see struct chunk */
     uint8_t small : 1;     /* in chunks of SMALL_BYTES; submit stage */
-    uint8_t codec : 4;     /* enum ds_codec_format; the producer's, as transform */
-    uint8_t transform : 4; /* enum ds_codec_transform */
+    uint8_t transform : 4; /* enum ds_codec_transform; the producer's, as codec */
+    uint8_t codec;         /* enum ds_codec_format */
     uint8_t special;       /* a source, an address, an image, a codec, a mapping, a semaphore to
                               wait for: look below; SPECIAL_MAPPED and SPECIAL_ON_GPU */
 

@@ -9,6 +9,7 @@ struct staging {
     uint64_t bytes;
     const char *kind;     /* "host", "vulkan" or "imported" */
     bool huge_pages;      /* madvise(MADV_HUGEPAGE) was accepted */
+    bool write_combined;  /* not cached by the CPU: slow to read */
     uint64_t gpu_buffer;  /* VkBuffer over all of it, or 0 */
 };
 

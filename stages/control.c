@@ -92,6 +92,8 @@ int ds_queue_create(struct ds_engine *engine, const struct ds_queue_config *call
         .signals_by_host = engine->gpu_self != NULL,
         .memory_checked = engine->copy_kind != DS_COPY_NIL,
         .file_checked = engine->read_kind != DS_READ_NIL,
+        .custom_codecs = engine->config.custom_codecs != 0,
+        .sweep = engine->decode.custom.config.select != 0 ? &engine->sweep : NULL,
         .chunk_bytes = engine->config.chunk_bytes,
         .arena_bytes = engine->staging.bytes,
         .decode = engine_gpu_decode(engine),
@@ -162,6 +164,7 @@ static void queue_quiesce(struct ds_queue *queue)
     atomic_fetch_or_explicit(&engine->submit.ready, (uint64_t)1 << queue->index,
                              memory_order_release);
     event_signal(&engine->submit_worker->event);
+    sweep_ask(queue->port.sweep, SWEEP_CLOSING);
     for (;;) {
         uint32_t key = event_prepare(event);
 
@@ -189,6 +192,8 @@ void ds_queue_destroy(struct ds_queue **handle)
         return;
     *handle = NULL;
     engine = queue->port.engine;
+    /* release: pairs with the acquire in request_is_void */
+    atomic_store_explicit(&queue->abandons, true, memory_order_release);
     queue_quiesce(queue);
     queue_drop_unsubmitted(queue);
     pthread_mutex_lock(&engine->control);

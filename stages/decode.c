@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* Chunks that go to the application or come from it in one turn, at most. */
+#define CUSTOM_TURN_MAX 256u
+
 static int stage_alloc(struct decode_stage *stage)
 {
     const struct decode_config *c = &stage->config;
@@ -39,6 +42,8 @@ int decode_open(struct decode_stage *stage, const struct decode_config *config)
     if (rc == 0)
         rc = decode_hand_open(&stage->hand, config->host);
     if (rc == 0)
+        rc = decode_custom_open(&stage->custom, &config->custom);
+    if (rc == 0)
         rc = decode_pool_open(&stage->pool, config->host, config->event, config->threads);
     if (rc != 0) {
         decode_close(stage);
@@ -59,6 +64,7 @@ void decode_close(struct decode_stage *stage)
         return;
     DS_ASSERT(stage->free_n == 0 || stage->free_n == DECODE_JOBS);
     decode_pool_close(&stage->pool);
+    decode_custom_close(&stage->custom);
     decode_hand_close(&stage->hand);
     for (uint32_t i = 0; i < stage->config.lanes; i++) {
         if (stage->in[i].slots != NULL)
@@ -129,6 +135,11 @@ static uint32_t lane_accept(struct decode_stage *stage, struct ring *in, uint64_
         chunk_advance(chunks[i], CHUNK_DONE_READ, CHUNK_IN_DECODE);
         if (request_on_gpu(chunks[i]->request) && chunks[i]->request->source == NULL) {
             chunk_leave(stage, chunks[i], now_ns);
+            continue;
+        }
+        if (decode_custom_wants(&stage->custom, chunks[i]->request)) {
+            if (!decode_custom_offer(&stage->custom, chunks[i]))
+                chunk_pass_on(stage, chunks[i], now_ns);
             continue;
         }
         DS_ASSERT(queue->tail - queue->head <= queue->mask);
@@ -204,11 +215,27 @@ static uint32_t collect(struct decode_stage *stage, uint64_t now_ns)
     return n;
 }
 
+/* What goes to the application and comes from it. */
+static uint32_t custom_turn(struct decode_stage *stage, uint64_t now_ns)
+{
+    struct decode_custom *custom = &stage->custom;
+    struct chunk *chunk;
+    uint32_t n;
+
+    decode_custom_announce(custom);
+    STAT_MAX(stage->stats.counters.device_high_water, decode_custom_out_n(custom));
+    n = decode_custom_sweep(custom);
+    for (; n < CUSTOM_TURN_MAX && (chunk = decode_custom_collect(custom)) != NULL; n++)
+        chunk_pass_on(stage, chunk, now_ns);
+    return n;
+}
+
 static uint32_t decode_work(void *self, uint64_t now_ns)
 {
     struct decode_stage *stage = self;
     uint32_t moved = accept(stage, now_ns);
 
+    moved += custom_turn(stage, now_ns);
     moved += collect(stage, now_ns);
     for (uint32_t class = 0; class < DECODE_CLASSES; class++)
         moved += start(stage, (enum decode_class)class, now_ns);
@@ -222,7 +249,9 @@ static enum stage_wait decode_waiting(void *self)
 {
     const struct decode_stage *stage = self;
 
-    return stage->free_n < DECODE_JOBS ? STAGE_WAIT_DEVICE : STAGE_IDLE;
+    return stage->free_n < DECODE_JOBS || decode_custom_out_n(&stage->custom) > 0
+               ? STAGE_WAIT_DEVICE
+               : STAGE_IDLE;
 }
 
 static bool decode_ready(void *self)
@@ -233,7 +262,8 @@ static bool decode_ready(void *self)
         if (ring_count(&stage->in[i]) > 0)
             return true;
     }
-    return stage->free_n < DECODE_JOBS && decode_pool_pending(&stage->pool);
+    return (stage->free_n < DECODE_JOBS && decode_pool_pending(&stage->pool)) ||
+           decode_custom_pending(&stage->custom);
 }
 
 /* There is no device to sleep on: the threads signal the worker's event. But a worker whose other
@@ -249,7 +279,7 @@ static void decode_stop(void *self)
 {
     const struct decode_stage *stage = self;
 
-    DS_ASSERT(stage->free_n == DECODE_JOBS);
+    DS_ASSERT(stage->free_n == DECODE_JOBS && decode_custom_out_n(&stage->custom) == 0);
 }
 
 const struct stage_ops decode_stage_ops = {

@@ -2,6 +2,7 @@
  *
  * Owns: the jobs, and the threads that share them. In: packed chunks, read, from every lane. Out:
  * the same chunks to copy, decoded or failed, in any order; REALTIME ones are taken first.
+ * What the application decodes takes no job (decode_custom.h).
  * Bounded by: DECODE_JOBS jobs; what comes beyond them waits in the order of its arrival. Never
  * waits for memory: all that a chunk needs lies in its staging run (engine/packed.h).
  *
@@ -12,6 +13,7 @@
 
 #include "engine/chunk.h"
 #include "engine/worker.h"
+#include "stages/decode_custom.h"
 #include "stages/decode_pool.h"
 
 #define DECODE_LANES_MAX DS_READ_LANES_MAX
@@ -28,6 +30,7 @@ struct decode_config {
     struct event *event;       /* of the worker that runs the stage */
     struct ring *out;          /* -> copy */
     struct event *copy_event;  /* of the worker that runs copy; NULL = the same worker */
+    struct custom_config custom; /* what the application decodes */
 };
 
 /* Chunks that wait for a job, in order. */
@@ -45,6 +48,7 @@ struct decode_stage {
     struct decode_job *free_jobs[DECODE_JOBS]; /* stack */
     uint32_t free_n;
     struct decode_queue waiting[DECODE_CLASSES];
+    struct decode_custom custom;
     struct chunk *done[DECODE_BURST];
     uint32_t done_n;
     struct stage_stats stats;

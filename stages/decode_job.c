@@ -51,20 +51,17 @@ static void gather_begin(struct decode_job *job)
 enum ds_codec_error decode_job_begin(struct decode_job *job, struct chunk *chunk,
                                      uint32_t tickets_max)
 {
-    const struct request *r = chunk->request;
-    struct packed_run run = packed_run_for(r, chunk->io_bytes);
+    struct packed_places places = packed_places(chunk);
     enum ds_codec_error error = DS_CODEC_ERROR_NONE;
 
-    DS_ASSERT(chunk->packed && chunk->payload_bytes == r->size);
     job->chunk = chunk;
-    job->source = packed_source(chunk);
-    job->decoded = r->in_place ? r->host : chunk->memory + run.decoded;
-    job->work = r->transform != DS_CODEC_TRANSFORM_NONE ? chunk->memory + run.shuffled
-                                                        : job->decoded;
+    job->source = places.source;
+    job->decoded = places.decoded;
+    job->work = places.work;
     job->items = 1;
-    if (request_on_gpu(r))
+    if (request_on_gpu(chunk->request))
         gather_begin(job);
-    else if (r->codec == DS_CODEC_GDEFLATE)
+    else if (chunk->request->codec == DS_CODEC_GDEFLATE)
         error = gdeflate_begin(job);
     atomic_store_explicit(&job->next, 0, memory_order_relaxed);
     atomic_store_explicit(&job->tickets, min_u32(job->items, tickets_max), memory_order_relaxed);

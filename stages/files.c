@@ -126,6 +126,7 @@ static void file_quiesce(struct ds_file *file)
     /* seq_cst: before submit_settle, after which turns see it */
     atomic_store_explicit(&file->closed, true, memory_order_seq_cst);
     submit_settle(&engine->submit);
+    engine_sweep_closing(engine);
     for (;;) {
         uint32_t key = event_prepare(event);
         /* First: one that is refused from now on and has ended is counted as begun too. */

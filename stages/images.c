@@ -91,6 +91,7 @@ void ds_vulkan_image_destroy(struct ds_image **handle)
     engine = image->engine;
     /* seq_cst: the order against image_request_begin in the submit stage */
     atomic_store_explicit(&image->closed, true, memory_order_seq_cst);
+    engine_sweep_closing(engine);
     for (;;) {
         struct event *event = &engine->complete.files;
         uint32_t key = event_prepare(event);

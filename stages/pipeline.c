@@ -156,7 +156,8 @@ static uint32_t plan_decode(const struct ds_engine *engine, uint32_t cpus_n)
     bool alone = engine->topology == DS_TOPOLOGY_MANUAL ||
                  (engine->topology == DS_TOPOLOGY_SHARED && cpus_n <= 2);
 
-    if (engine->config.decode_threads == DS_DECODE_INLINE)
+    if (engine->config.decode_threads == DS_DECODE_INLINE ||
+        engine->config.decode_threads == DS_DECODE_APPLICATION)
         return 0;
     if (engine->config.decode_threads != 0)
         return engine->config.decode_threads;

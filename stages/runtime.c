@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int choose_copy(struct ds_engine *engine)
 {
@@ -156,9 +157,26 @@ static int open_lanes(struct ds_engine *engine)
     return open_lanes_with(engine, &read_pread_ops);
 }
 
+/* What the application decodes: enum ds_custom_select. */
+static uint32_t custom_select(const struct ds_engine_config *c)
+{
+    return (c->custom_codecs != 0 ? DS_CUSTOM_SELECT_CUSTOM : 0u) |
+           (c->decode_threads == DS_DECODE_APPLICATION ? DS_CUSTOM_SELECT_BUILTIN : 0u);
+}
+
 /* Its way to copy is that stage's last input, behind the lanes'. */
 static int open_decode(struct ds_engine *engine)
 {
+    struct custom_config custom = {
+        .host = &engine->host,
+        .door = &engine->custom_door,
+        .sweep = &engine->sweep,
+        .items_max = engine->config.chunks_max,
+        .select = custom_select(&engine->config),
+        .write_combined = engine->staging.write_combined,
+    };
+
+    engine->sweep.event = &engine->decode_worker->event;
     return decode_open(&engine->decode, &(struct decode_config){
                                             .host = &engine->host,
                                             .chunks_max = engine->config.chunks_max,
@@ -167,6 +185,7 @@ static int open_decode(struct ds_engine *engine)
                                             .helps = engine->topology == DS_TOPOLOGY_DEDICATED,
                                             .event = &engine->decode_worker->event,
                                             .out = &engine->copy.in[engine->lanes_n],
+                                            .custom = custom,
                                         });
 }
 
@@ -233,8 +252,11 @@ static void engine_close(struct ds_engine *engine)
 static void engine_free(struct ds_engine *engine)
 {
     struct host host = engine->host;
+    int fd = atomic_load(&engine->custom_door.fd);
 
     engine_close(engine);
+    if (fd >= 0)
+        close(fd);
     pthread_mutex_destroy(&engine->control);
     host_free(&host, engine, sizeof(*engine));
 }
@@ -274,6 +296,7 @@ int ds_engine_create(const struct ds_engine_config *caller, struct ds_engine **o
     engine->host = host;
     engine->config = config;
     engine->config.allocator = NULL; /* the host has its copy; the caller's may be gone */
+    atomic_init(&engine->custom_door.fd, -1);
     pthread_mutex_init(&engine->control, NULL);
     rc = engine_open(engine);
     if (rc != 0) {

@@ -44,6 +44,8 @@ struct ds_engine {
     bool copy_is_manual;              /* copy_worker has no thread: ds_vulkan_collect runs it */
     _Atomic bool stepping;            /* MANUAL: some thread runs the stages */
     _Atomic bool cancels;             /* ds_queue_cancel was ever called */
+    struct custom_door custom_door;   /* to what the application decodes; outlives the stage */
+    struct sweep sweep;               /* of what waits for it */
 
     pthread_mutex_t control;          /* the three tables below; never on the data path */
     uint64_t queues_used;
@@ -73,6 +75,9 @@ int64_t engine_step(struct ds_engine *engine);
 /* engine_pause waits a little for the engine to progress: for the control path, which waits for
  * conditions that have no event of their own. MANUAL: runs the stages. */
 void engine_pause(struct ds_engine *engine, struct event *event, uint32_t key);
+
+/* engine_sweep_closing: a queue, a file or an image waits for its requests to end. */
+void engine_sweep_closing(struct ds_engine *engine);
 
 /* files_close_all frees what closed files left behind. */
 void files_close_all(struct ds_engine *engine);

@@ -88,8 +88,11 @@ static VkResult allocate_memory(struct vulkan_staging *gpu, const struct vulkan_
         if (info.memoryTypeIndex == UINT32_MAX)
             break;
         result = device->vk.AllocateMemory(device->device, &info, NULL, &gpu->memory);
-        if (result == VK_SUCCESS)
-            return result;
+        if (result != VK_SUCCESS)
+            continue;
+        gpu->cached = (device->memory.memoryTypes[info.memoryTypeIndex].propertyFlags &
+                       VK_MEMORY_PROPERTY_HOST_CACHED_BIT) != 0;
+        return result;
     }
     gpu->memory = VK_NULL_HANDLE;
     return result;
@@ -245,6 +248,7 @@ static int open_allocate(struct vulkan_staging *gpu, const struct vulkan_device 
         .memory = (uint8_t *)(uintptr_t)(gpu->base + skip),
         .bytes = bytes,
         .kind = "vulkan",
+        .write_combined = !gpu->cached,
     };
     return 0;
 }

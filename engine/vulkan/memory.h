@@ -15,6 +15,7 @@ struct vulkan_staging {
     uint64_t bytes;      /* of the buffer */
     VkDeviceAddress address; /* of base; 0 without bufferDeviceAddress */
     bool imported;
+    bool cached;         /* by the CPU; where it is not imported */
 };
 
 /* vulkan_staging_open makes `bytes` bytes that host and GPU share, mapped until

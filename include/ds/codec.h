@@ -21,6 +21,11 @@ enum ds_codec_format {
     DS_CODEC_LZ4 = 3,      /* one bare LZ4 block, size unrecorded (liblz4, optional) */
 };
 
+/* In requests these stand for the application's own formats, which it decodes itself
+ * (ds/custom.h). There is no ds_codec for them. */
+#define DS_CODEC_CUSTOM_0    0x80u
+#define DS_CODEC_CUSTOM_LAST 0xFFu
+
 /* Which code decodes GDeflate. All paths give the same bytes and the same verdicts. */
 enum ds_codec_path {
     DS_CODEC_PATH_AUTO = 0,   /* the fastest that this CPU runs */

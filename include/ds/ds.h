@@ -7,6 +7,7 @@
 #include <ds/base.h>
 #include <ds/codec.h>
 #include <ds/counters.h>
+#include <ds/custom.h>
 #include <ds/engine.h>
 #include <ds/file.h>
 #include <ds/queue.h>

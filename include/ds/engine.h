@@ -61,6 +61,7 @@ enum ds_stage {
 #define DS_READ_LANES_MAX 8
 #define DS_DECODE_THREADS_MAX 64
 #define DS_DECODE_INLINE UINT32_MAX
+#define DS_DECODE_APPLICATION (UINT32_MAX - 1)
 #define DS_CPU_ANY (-1)
 
 struct ds_engine_config {
@@ -121,8 +122,12 @@ struct ds_engine_config {
     /* Threads that decode requests with a codec, beside the stages' own. 0 = as many as there are
      * CPUs left by the stages (none in MANUAL, or in SHARED with two CPUs or fewer).
      * DS_DECODE_INLINE = none: the thread that runs the decode stage does it, a tile or frame a
-     * turn. Range 1..DS_DECODE_THREADS_MAX. */
+     * turn. DS_DECODE_APPLICATION = the application decodes them (ds/custom.h). Range
+     * 1..DS_DECODE_THREADS_MAX. */
     uint32_t decode_threads;
+    /* 1 = requests may have codecs of the application's, DS_CODEC_CUSTOM_0 and above, which it
+     * decodes by ds/custom.h. 0 = such requests are refused: nobody would ever decode them. */
+    uint32_t custom_codecs;
 };
 
 #ifdef __cplusplus

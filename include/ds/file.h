@@ -43,10 +43,10 @@ DS_API int ds_file_open(struct ds_engine *engine, const char *path,
 DS_API int ds_file_adopt(struct ds_engine *engine, int fd, const struct ds_file_config *config,
                          struct ds_file **file);
 
-/* ds_file_close waits for the file's requests in flight, closes it and sets *file to NULL. In
- * MANUAL topology it steps the engine itself. No request naming the file may be enqueued during or
- * after the call. A NULL *file is ignored. Thread-safety: any thread, not from a completion
- * callback. */
+/* ds_file_close waits for the file's requests in flight, also for those that the application is to
+ * decode (ds/custom.h), closes it and sets *file to NULL. In MANUAL topology it steps the engine
+ * itself. No request naming the file may be enqueued during or after the call. A NULL *file is
+ * ignored. Thread-safety: any thread, not from a completion callback. */
 DS_API void ds_file_close(struct ds_file **file);
 
 struct ds_file_info {

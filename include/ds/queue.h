@@ -84,7 +84,8 @@ struct ds_request {
     const struct ds_image_target *image_target;
 
     /* READ: what the `size` bytes are compressed with (enum ds_codec_format; docs/codecs.md). They
-     * are decoded on the way, and the destination receives uncompressed_size bytes. */
+     * are decoded on the way, and the destination receives uncompressed_size bytes.
+     * DS_CODEC_CUSTOM_0..DS_CODEC_CUSTOM_LAST: by the application (ds/custom.h). */
     uint32_t codec;
     uint32_t transform;         /* enum ds_codec_transform, undone after decoding; with a codec */
     uint64_t uncompressed_size; /* bytes, exactly; with a codec >= 1, else 0 or `size` */
@@ -181,9 +182,10 @@ DS_API int ds_queue_create(struct ds_engine *engine, const struct ds_queue_confi
                            struct ds_queue **queue);
 
 /* ds_queue_destroy waits for all submitted requests, drops those never submitted (they yield no
- * result) and results never polled, and sets *queue to NULL. In MANUAL topology it steps the engine
- * itself. A NULL *queue is ignored. Thread-safety: any thread but a completion callback; no other
- * call on this queue may run or follow. */
+ * result) and results never polled, and sets *queue to NULL. Of the requests that the application
+ * is to decode (ds/custom.h) it waits for those that were taken and cancels the others. In MANUAL
+ * topology it steps the engine itself. A NULL *queue is ignored. Thread-safety: any thread but a
+ * completion callback; no other call on this queue may run or follow. */
 DS_API void ds_queue_destroy(struct ds_queue **queue);
 
 /* ds_queue_enqueue copies *request into a free slot. Nothing starts before ds_queue_submit. The
@@ -197,7 +199,8 @@ DS_API void ds_queue_destroy(struct ds_queue **queue);
  *   -ERANGE     gpu_offset + size (uncompressed_size, with a codec) exceeds gpu_buffer_bytes
  *   -EINVAL     an unknown codec or transform; a codec with ALLOW_SHORT, with another op than READ
  *               or without uncompressed_size; uncompressed_size or transform without a codec
- *   -ENOTSUP    the codec was left out of this build; gpu_address without gpu_buffer, but the back
+ *   -ENOTSUP    the codec was left out of this build, or is the application's and
+ *               ds_engine_config.custom_codecs is 0; gpu_address without gpu_buffer, but the back
  *               end cannot scatter
  *   -EFBIG      a codec, and the request needs more staging than arena_bytes
  *   -EBADF      fd is not open for the op, or the file was not opened with DS_FILE_WRITE
@@ -301,7 +304,8 @@ DS_API int ds_queue_eventfd(struct ds_queue *queue);
 DS_API uint32_t ds_queue_cancel(struct ds_queue *queue, uint64_t mask, uint64_t value);
 
 /* ds_queue_close submits nothing more, refuses further enqueues with -ESHUTDOWN and waits until
- * what was submitted is complete. Results can still be polled. Threads as ds_queue_destroy. */
+ * what was submitted is complete: also for the application to take and finish what it is to decode
+ * (ds/custom.h), on another thread. Results can still be polled. Threads as ds_queue_destroy. */
 DS_API void ds_queue_close(struct ds_queue *queue);
 
 /* The first failure since the record was last taken, in the order of the enqueues. */

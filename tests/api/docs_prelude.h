@@ -7,6 +7,7 @@
 #include <ds/vulkan_image.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

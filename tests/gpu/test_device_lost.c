@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <ds/ds.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -44,7 +45,7 @@ static void loss_open(struct loss *loss, enum ds_topology topology)
     memset(loss, 0, sizeof(*loss));
     rig_backend(&loss->rig, &options);
     cr_assert_eq(ds_engine_create(ds_engine_config(.vulkan = loss->rig.backend,
-                                                   .topology = topology),
+                                                   .topology = topology, .custom_codecs = 1),
                                   &loss->engine), 0);
     cr_assert_eq(ds_queue_create(loss->engine, NULL, &loss->queue), 0);
     cr_assert_eq(ds_status_array_create(loss->engine, 1, &loss->array), 0);
@@ -157,4 +158,62 @@ Test(device_lost, while_waiting_shared)
 Test(device_lost, while_waiting_dedicated)
 {
     lost_and_made_anew(DS_TOPOLOGY_DEDICATED, false);
+}
+
+/* Takes `n` requests; the engine has a thread. */
+static void take(struct loss *loss, struct ds_custom_request *requests, uint32_t n)
+{
+    for (uint32_t got = 0; got < n;) {
+        int now = ds_custom_take(loss->engine, DS_CUSTOM_SELECT_ALL, requests + got, n - got);
+
+        cr_assert_geq(now, 0);
+        got += (uint32_t)now;
+        sched_yield();
+    }
+}
+
+/* What the application was decoding when the device was lost stays its own until it answers. */
+static void lost_while_the_application_decodes(enum ds_topology topology)
+{
+    enum { N = 8 };
+    struct ds_custom_request requests[N];
+    struct ds_result results[N];
+    struct loss loss;
+
+    loss_open(&loss, topology);
+    for (uint32_t i = 0; i < N; i++)
+        cr_assert_eq(ds_queue_enqueue(
+                         loss.queue,
+                         ds_request(.file = loss.file, .size = REQUEST_BYTES,
+                                    .codec = DS_CODEC_CUSTOM_0, .uncompressed_size = REQUEST_BYTES,
+                                    .gpu_buffer = ds_vulkan_buffer(loss.buffer.buffer),
+                                    .gpu_offset = i * REQUEST_BYTES)), 0);
+    ds_queue_submit(loss.queue);
+    take(&loss, requests, N);
+    rig_hooks.submit_result = VK_ERROR_DEVICE_LOST;
+    cr_assert_gt(stream(&loss, DS_STATUS_DEVICE_LOST), 0);
+    cr_assert_eq(ds_queue_poll(loss.queue, results, 1), 0, "not before it has answered");
+    for (uint32_t i = 0; i < N; i++) {
+        struct ds_custom_result answer = {.id = requests[i].id};
+
+        memcpy(requests[i].destination, requests[i].source, REQUEST_BYTES);
+        cr_assert_eq(memcmp(requests[i].destination, loss.content, REQUEST_BYTES), 0);
+        cr_assert_eq(ds_custom_finish(loss.engine, &answer, 1), 0);
+    }
+    for (uint32_t i = 0; i < N; i++) {
+        cr_assert_eq(ds_queue_wait(loss.queue, results, 1, WAIT_NS), 1);
+        cr_assert_eq(results[0].status, DS_STATUS_DEVICE_LOST, "%s",
+                     ds_status_name(results[0].status));
+    }
+    loss_close(&loss);
+}
+
+Test(device_lost, while_the_application_decodes_shared)
+{
+    lost_while_the_application_decodes(DS_TOPOLOGY_SHARED);
+}
+
+Test(device_lost, while_the_application_decodes_dedicated)
+{
+    lost_while_the_application_decodes(DS_TOPOLOGY_DEDICATED);
 }

@@ -3,9 +3,13 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 static const struct ds_image_config upload = {
     .layout = VK_IMAGE_LAYOUT_UNDEFINED,
@@ -47,6 +51,76 @@ static struct ds_codec *codec_next(enum ds_codec_format *format)
     return codec;
 }
 
+/* A format of the application's, and the thread that decodes it. */
+static struct {
+    struct ds_engine *engine; /* NULL: the codecs of the library */
+    pthread_t thread;
+    int stop_fd;
+} application;
+
+static void decode_all(struct ds_engine *engine)
+{
+    struct ds_custom_request requests[8];
+    struct ds_custom_result results[8];
+    int n;
+
+    while ((n = ds_custom_take(engine, DS_CUSTOM_SELECT_CUSTOM, requests, 8)) > 0) {
+        for (int i = 0; i < n; i++) {
+            const uint8_t *from = requests[i].source;
+            uint8_t *to = requests[i].destination;
+
+            for (uint64_t k = 0; k < requests[i].destination_bytes; k++)
+                to[k] = (uint8_t)~from[k];
+            results[i] = (struct ds_custom_result){.id = requests[i].id};
+        }
+        if (ds_custom_finish(engine, results, (uint32_t)n) != 0)
+            abort();
+    }
+}
+
+static void *application_main(void *argument)
+{
+    struct ds_engine *engine = argument;
+    struct pollfd fds[2] = {{.fd = ds_custom_eventfd(engine), .events = POLLIN},
+                            {.fd = application.stop_fd, .events = POLLIN}};
+
+    while ((fds[1].revents & POLLIN) == 0) {
+        decode_all(engine);
+        poll(fds, 2, -1);
+    }
+    return NULL;
+}
+
+static void application_start(struct image_rig *rig)
+{
+    application.engine = rig->engine;
+    application.stop_fd = eventfd(0, EFD_CLOEXEC);
+    cr_assert_eq(pthread_create(&application.thread, NULL, application_main, rig->engine), 0);
+}
+
+static void application_stop(void)
+{
+    uint64_t one = 1;
+
+    cr_assert_eq(write(application.stop_fd, &one, sizeof(one)), (ssize_t)sizeof(one));
+    pthread_join(application.thread, NULL);
+    close(application.stop_fd);
+    application.engine = NULL;
+}
+
+static int read_custom(struct image_rig *rig, const struct ds_image_target *target,
+                       const uint8_t *bytes, uint64_t n)
+{
+    uint8_t *packed = keep(malloc(n));
+
+    for (uint64_t i = 0; i < n; i++)
+        packed[i] = (uint8_t)~bytes[i];
+    return ds_queue_enqueue(rig->queue, ds_request(.source = packed, .size = n,
+                                                   .codec = DS_CODEC_CUSTOM_0 + packs.n,
+                                                   .uncompressed_size = n,
+                                                   .image_target = target));
+}
+
 static int read_packed(struct image_rig *rig, const struct ds_image_target *target,
                        const uint8_t *bytes, uint64_t n)
 {
@@ -56,6 +130,10 @@ static int read_packed(struct image_rig *rig, const struct ds_image_target *targ
     size_t bound, made;
 
     n = n > 1 << 20 ? 1 << 20 : n; /* model_region names more than it needs */
+    if (application.engine != NULL) {
+        ds_codec_destroy(&codec);
+        return read_custom(rig, target, bytes, n);
+    }
     bound = ds_codec_compress_bound(codec, n);
     packed = keep(malloc(bound));
 
@@ -68,8 +146,8 @@ static int read_packed(struct image_rig *rig, const struct ds_image_target *targ
                                                    .image_target = target));
 }
 
-static void check_regions(const struct ds_image_shape *shape, const struct ds_image_region *boxes,
-                          uint32_t n)
+static void check_regions_by(bool by_application, const struct ds_image_shape *shape,
+                             const struct ds_image_region *boxes, uint32_t n)
 {
     struct image_rig rig;
     struct rig_image image;
@@ -82,16 +160,27 @@ static void check_regions(const struct ds_image_shape *shape, const struct ds_im
         image_rig_close(&rig);
         return;
     }
+    if (by_application)
+        application_start(&rig);
     model_open(&m, shape);
     model_fill(&rig, &image, &m, 77);
     for (uint32_t i = 0; i < n; i++)
         model_region(&rig, &image, &m, boxes[i], 4097 * (i + 1) + i);
     rig_finish(&rig, n, DS_STATUS_OK);
     model_check(&m, &rig, &image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL);
+    if (by_application)
+        application_stop();
     free(m.bytes);
     rig_image_close(&rig, &image);
     image_rig_close(&rig);
     packs_free();
+}
+
+static void check_regions(const struct ds_image_shape *shape, const struct ds_image_region *boxes,
+                          uint32_t n)
+{
+    check_regions_by(false, shape, boxes, n);
+    check_regions_by(true, shape, boxes, n);
 }
 
 Test(image_codec, boxes_of_a_plain_image)

@@ -91,7 +91,8 @@ void image_rig_open(struct image_rig *rig, uint32_t chunk_bytes, enum ds_topolog
     cr_assert_eq(ds_vulkan_backend_create(&config, &rig->backend), 0);
     cr_assert_eq(ds_engine_create(ds_engine_config(.vulkan = rig->backend, .arena_bytes = 2 << 20,
                                                    .chunk_bytes = chunk_bytes, .read_lanes = 2,
-                                                   .topology = topology),
+                                                   .topology = topology,
+                                                   .custom_codecs = 1),
                                   &rig->engine), 0);
     rig_file(rig);
     cr_assert_eq(ds_file_open(rig->engine, rig->path, NULL, &rig->file), 0);

@@ -59,6 +59,9 @@ Test(config, sizes_out_of_range_are_refused)
     REFUSED(.io_depth_max = 4097);
     REFUSED(.read_lanes = DS_READ_LANES_MAX + 1);
     REFUSED(.pread_threads = 65);
+    REFUSED(.decode_threads = DS_DECODE_THREADS_MAX + 1);
+    REFUSED(.decode_threads = DS_DECODE_APPLICATION - 1);
+    REFUSED(.custom_codecs = 2);
 }
 
 Test(config, the_ends_of_the_ranges_are_allowed)
@@ -75,6 +78,10 @@ Test(config, the_ends_of_the_ranges_are_allowed)
     ALLOWED(.io_depth_max = 4096);
     ALLOWED(.read_lanes = DS_READ_LANES_MAX);
     ALLOWED(.pread_threads = 64);
+    ALLOWED(.decode_threads = DS_DECODE_THREADS_MAX);
+    ALLOWED(.decode_threads = DS_DECODE_APPLICATION);
+    ALLOWED(.decode_threads = DS_DECODE_INLINE);
+    ALLOWED(.custom_codecs = 1);
     ALLOWED(.spin_ns = UINT32_MAX, .flush_ns = UINT32_MAX);
 }
 

@@ -251,7 +251,8 @@ static void check_every_failure(enum ds_topology topology, enum ds_read_backend 
         worked = create_all(*ds_engine_config(.topology = topology, .read_backend = read,
                                               .copy_backend = copy, .allocator = &table,
                                               .arena_bytes = 2 << 20, .read_lanes = 2,
-                                              .pread_threads = 2, .chunks_max = 64),
+                                              .pread_threads = 2, .chunks_max = 64,
+                                              .custom_codecs = 1),
                             &counting);
     }
     cr_assert_gt(n, 10);
