@@ -73,10 +73,10 @@ for path in gpu gpu-portable gpu-subgroup nv; do
         fi
     done
 done
-export VK_ICD_FILENAMES=/nowhere VK_DRIVER_FILES=/nowhere
-expect 1 'path gpu: no such Vulkan device here' decode --codec gdeflate --path gpu packed none
-expect 1 'path nv: no such Vulkan device here' decode --codec gdeflate --path nv packed none
-unset VK_ICD_FILENAMES VK_DRIVER_FILES
+for path in gpu nv; do
+    VK_ICD_FILENAMES=/nowhere VK_DRIVER_FILES=/nowhere expect 1 \
+        "path $path: no such Vulkan device here" decode --codec gdeflate --path $path packed none
+done
 
 # Bad streams: one clear line, exit status 1, and no output file.
 head -c 5000 packed >cut
