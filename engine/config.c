@@ -98,6 +98,8 @@ static bool choices_valid(const struct ds_engine_config *c, const struct host *h
         LIMIT(c, topology, (unsigned)c->topology <= DS_TOPOLOGY_HYBRID, "an enum ds_topology"),
         LIMIT(c, read_backend, (unsigned)c->read_backend <= DS_READ_NIL,
               "an enum ds_read_backend"),
+        LIMIT(c, uring_poll, (unsigned)c->uring_poll <= DS_URING_POLL_IOPOLL,
+              "an enum ds_uring_poll"),
         LIMIT(c, copy_backend, (unsigned)c->copy_backend <= DS_COPY_NIL,
               "an enum ds_copy_backend"),
         LIMIT(c, direct, (unsigned)c->direct <= DS_DIRECT_OFF, "an enum ds_direct_mode"),

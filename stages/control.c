@@ -239,6 +239,8 @@ int ds_engine_get_info(const struct ds_engine *engine, struct ds_engine_info *in
         .arena_kind = engine->staging.kind,
         .device_name = "",
         .decode_threads = engine->decode_threads,
+        .uring_sqpoll = read->sqpoll,
+        .uring_iopoll = atomic_load_explicit(&read->iopoll, memory_order_relaxed),
         .arena_node = numa_node_of(engine->staging.memory),
         .decode_kind = decode.kind,
         .decode_reason = decode.reason,

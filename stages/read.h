@@ -13,6 +13,8 @@
 #include "engine/staging.h"
 #include "engine/worker.h"
 
+#include <ds/engine.h>
+
 /* One transfer that ended: result = bytes or -errno, as the syscall gives it. */
 struct read_completion {
     struct chunk *chunk;
@@ -26,6 +28,7 @@ enum read_avoid {
     READ_AVOID_COOP_TASKRUN = 1u << 1,
     READ_AVOID_FIXED_BUFFERS = 1u << 2,
     READ_AVOID_FIXED_FILES = 1u << 3,
+    READ_AVOID_IOPOLL = 1u << 4, /* the ring of DS_URING_POLL_IOPOLL does not poll */
 };
 
 struct read_backend_config {
@@ -37,6 +40,7 @@ struct read_backend_config {
     uint32_t lane;
     bool manual;              /* calls may come from different threads, one at a time */
     uint32_t avoid;           /* enum read_avoid */
+    enum ds_uring_poll uring_poll;
 };
 
 /* What a back end found out while it opened and started. */
@@ -44,6 +48,8 @@ struct read_backend_info {
     bool fixed_buffers;
     bool fixed_files;
     bool defer_taskrun;
+    bool sqpoll;
+    _Atomic bool iopoll;      /* until a file's device refuses */
     uint32_t threads;         /* own threads, beside the lane's */
     bool refused;             /* open failed because the kernel does not grant this back end */
     char reason[96];          /* why these paths, or why refused; one line */

@@ -4,6 +4,8 @@
  *   start   enables it on the lane's thread, and registers the arena and a table for files
  *   stop    takes back the poll on the event and leaves the ring with nothing in flight
  *
+ * Where IOPOLL is asked for there is a second ring, for direct transfers (read_uring_polled.c).
+ *
  * io_uring_queue_exit does not wait for what is in the kernel: whoever closes has reaped all. */
 #include "stages/read_group.h"
 #include "stages/read_uring.h"
@@ -13,6 +15,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -29,15 +32,20 @@ void __tsan_release(void *address);
 
 _Static_assert(_Alignof(struct chunk) > TRIES_MAX, "the low bits of a chunk's address are free");
 
-static size_t vectors_max(const struct uring *u)
-{
-    return (size_t)u->depth + CHUNK_GROUP_MAX;
-}
-
 static void uring_free(struct uring *u)
 {
-    host_free(u->host, u->vectors, vectors_max(u) * sizeof(*u->vectors));
+    host_free(u->host, u->plain.vectors, uring_vectors_max(u->depth) * sizeof(struct iovec));
     host_free(u->host, u, sizeof(*u));
+}
+
+static void plain_close(struct uring *u)
+{
+    io_uring_queue_exit(&u->plain.ring);
+    /* another back end may take over, and sleeps on the event in the ordinary way */
+    if (u->made_eventfd && u->event->fd >= 0) {
+        close(u->event->fd);
+        u->event->fd = -1;
+    }
 }
 
 static int uring_open(const struct read_backend_config *config, struct read_backend_info *info,
@@ -57,13 +65,23 @@ static int uring_open(const struct read_backend_config *config, struct read_back
     u->manual = config->manual;
     u->depth = config->depth;
     u->made_eventfd = config->event->fd < 0;
-    u->vectors = host_calloc(config->host, vectors_max(u), sizeof(*u->vectors));
-    rc = u->vectors != NULL ? uring_setup(&u->ring, config, info) : -ENOMEM;
+    u->info = info;
+    u->plain.vectors = host_calloc(config->host, uring_vectors_max(u->depth),
+                                   sizeof(struct iovec));
+    rc = u->plain.vectors != NULL ? uring_setup(&u->plain.ring, config, info) : -ENOMEM;
     if (rc != 0) {
         uring_free(u);
         return rc;
     }
-    info->defer_taskrun = (u->ring.flags & IORING_SETUP_DEFER_TASKRUN) != 0;
+    rc = config->uring_poll == DS_URING_POLL_IOPOLL ? polled_open(u, config) : 0;
+    if (rc != 0) {
+        plain_close(u);
+        uring_free(u);
+        return rc;
+    }
+    info->defer_taskrun = (u->plain.ring.flags & IORING_SETUP_DEFER_TASKRUN) != 0;
+    info->sqpoll = (u->plain.ring.flags & IORING_SETUP_SQPOLL) != 0;
+    atomic_init(&info->iopoll, u->polled != NULL);
     snprintf(info->reason, sizeof(info->reason), "io_uring works");
     *self = u;
     return 0;
@@ -74,10 +92,10 @@ static int uring_start(void *self, struct read_backend_info *info)
     struct uring *u = self;
     int rc;
 
-    if ((u->ring.flags & IORING_SETUP_R_DISABLED) != 0) {
+    if ((u->plain.ring.flags & IORING_SETUP_R_DISABLED) != 0) {
         /* by hand: liburing 2.3 forgot to export io_uring_enable_rings from its shared library */
-        rc = (int)syscall(SYS_io_uring_register, u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS,
-                          NULL, 0);
+        rc = (int)syscall(SYS_io_uring_register, u->plain.ring.ring_fd,
+                          IORING_REGISTER_ENABLE_RINGS, NULL, 0);
         if (rc != 0)
             return uring_refused(u->host, info, "IORING_REGISTER_ENABLE_RINGS", -errno);
     }
@@ -95,14 +113,26 @@ static void expect_transient(const struct uring *u, int rc)
     DS_ASSERT(!"io_uring_enter failed on a ring in use");
 }
 
-static uint32_t uring_flush(void *self)
+/* With SQPOLL the kernel's thread takes the entries by itself; a call is made only if it sleeps. */
+static uint32_t sqpoll_flush(struct uring *u, struct channel *channel)
 {
-    struct uring *u = self;
+    const struct io_uring_sq *sq = &channel->ring.sq;
+    uint32_t fresh = sq->sqe_tail - sq->sqe_head;
+
+    if (io_uring_sq_ready(&channel->ring) > 0)
+        expect_transient(u, io_uring_submit(&channel->ring));
+    return fresh;
+}
+
+static uint32_t channel_flush(struct uring *u, struct channel *channel)
+{
     uint32_t handed = 0;
 
-    while (io_uring_sq_ready(&u->ring) > 0) {
+    if ((channel->ring.flags & IORING_SETUP_SQPOLL) != 0)
+        return sqpoll_flush(u, channel);
+    while (io_uring_sq_ready(&channel->ring) > 0) {
         /* GETEVENTS too: one call submits and fetches what has ended meanwhile */
-        int rc = io_uring_submit_and_get_events(&u->ring);
+        int rc = io_uring_submit_and_get_events(&channel->ring);
 
         if (rc == -EINTR)
             continue;
@@ -114,15 +144,23 @@ static uint32_t uring_flush(void *self)
     return handed;
 }
 
-/* take_sqe returns an empty entry, flushing if the queue is full; NULL if the kernel takes none. */
-static struct io_uring_sqe *take_sqe(struct uring *u)
+static uint32_t uring_flush(void *self)
 {
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+    struct uring *u = self;
+    uint32_t handed = channel_flush(u, &u->plain);
+
+    return u->polled != NULL ? handed + channel_flush(u, u->polled) : handed;
+}
+
+/* take_sqe returns an empty entry, flushing if the queue is full; NULL if the kernel takes none. */
+static struct io_uring_sqe *take_sqe(struct uring *u, struct channel *channel)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&channel->ring);
 
     if (sqe != NULL)
         return sqe;
-    uring_flush(u);
-    return io_uring_get_sqe(&u->ring);
+    channel_flush(u, channel);
+    return io_uring_get_sqe(&channel->ring);
 }
 
 /* The kernel carries a chunk from its submission to its completion, perhaps by way of another
@@ -153,24 +191,26 @@ struct pieces {
 
 /* Describes the memory of a group, where the kernel finds it until it has taken the entry: in a
  * pool that is empty again whenever the kernel has taken all entries. False: no room now. */
-static bool pieces_take(struct uring *u, const struct chunk *first, struct pieces *pieces)
+static bool pieces_take(const struct uring *u, struct channel *channel, const struct chunk *first,
+                        struct pieces *pieces)
 {
     *pieces = (struct pieces){0};
     if (first->group_next == 0)
         return true;
-    if (io_uring_sq_ready(&u->ring) == 0)
-        u->vectors_n = 0;
-    if (u->vectors_n > u->depth)
+    if (io_uring_sq_ready(&channel->ring) == 0)
+        channel->vectors_n = 0;
+    if (channel->vectors_n > u->depth)
         return false;
-    pieces->vectors = &u->vectors[u->vectors_n];
+    pieces->vectors = &channel->vectors[channel->vectors_n];
     pieces->n = group_vectors(first, pieces->vectors);
     if (pieces->n > 1)
-        u->vectors_n += pieces->n;
+        channel->vectors_n += pieces->n;
     return true;
 }
 
-static void prepare_one(struct uring *u, struct io_uring_sqe *sqe, struct chunk *chunk,
-                        uint8_t *memory, uint64_t bytes)
+static void prepare_one(const struct uring *u, const struct channel *channel,
+                        struct io_uring_sqe *sqe, struct chunk *chunk, uint8_t *memory,
+                        uint64_t bytes)
 {
     uint64_t offset = chunk->file_offset + chunk->io_done;
     bool is_write = chunk->kind == CHUNK_WRITE;
@@ -178,7 +218,7 @@ static void prepare_one(struct uring *u, struct io_uring_sqe *sqe, struct chunk 
     int slice;
 
     bytes = min_u64(bytes, SLICE_BYTES);
-    slice = tables_buffer(u, memory, bytes);
+    slice = tables_buffer(u, channel, memory, bytes);
     if (slice >= 0)
         op = is_write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED;
     io_uring_prep_rw(op, sqe, chunk_fd(chunk), memory, (unsigned)bytes, offset);
@@ -188,17 +228,17 @@ static void prepare_one(struct uring *u, struct io_uring_sqe *sqe, struct chunk 
 
 /* A group goes by READV only where its memory is in pieces: the kernel pins the pages of these for
  * each transfer. */
-static void prepare_transfer(struct uring *u, struct io_uring_sqe *sqe, struct chunk *chunk,
-                             const struct pieces *pieces)
+static void prepare_transfer(struct uring *u, struct channel *channel, struct io_uring_sqe *sqe,
+                             struct chunk *chunk, const struct pieces *pieces)
 {
-    int file = tables_file(u, chunk);
+    int file = tables_file(u, channel, chunk);
 
     if (pieces->n > 1)
         io_uring_prep_readv(sqe, chunk_fd(chunk), pieces->vectors, pieces->n, chunk->file_offset);
     else if (pieces->n == 1)
-        prepare_one(u, sqe, chunk, pieces->vectors->iov_base, pieces->vectors->iov_len);
+        prepare_one(u, channel, sqe, chunk, pieces->vectors->iov_base, pieces->vectors->iov_len);
     else
-        prepare_one(u, sqe, chunk, chunk->memory + chunk->io_done,
+        prepare_one(u, channel, sqe, chunk, chunk->memory + chunk->io_done,
                     chunk->io_bytes - chunk->io_done);
     if (file >= 0) {
         sqe->fd = file;
@@ -206,39 +246,41 @@ static void prepare_transfer(struct uring *u, struct io_uring_sqe *sqe, struct c
     }
 }
 
-static void prepare(struct uring *u, struct io_uring_sqe *sqe, struct chunk *chunk,
-                    const struct pieces *pieces, unsigned tries)
+static void prepare(struct uring *u, struct channel *channel, struct io_uring_sqe *sqe,
+                    struct chunk *chunk, const struct pieces *pieces, unsigned tries)
 {
     if (chunk->kind == CHUNK_FLUSH) /* it has no memory */
         io_uring_prep_fsync(sqe, chunk_fd(chunk), IORING_FSYNC_DATASYNC);
     else
-        prepare_transfer(u, sqe, chunk, pieces);
+        prepare_transfer(u, channel, sqe, chunk, pieces);
     kernel_takes(chunk);
     io_uring_sqe_set_data64(sqe, (uintptr_t)chunk | tries);
 }
 
 /* issue_try: as uring_issue, for the n-th time. */
-static bool issue_try(struct uring *u, struct chunk *chunk, unsigned tries)
+static bool issue_try(struct uring *u, struct channel *channel, struct chunk *chunk,
+                      unsigned tries)
 {
     struct io_uring_sqe *sqe;
     struct pieces pieces;
 
-    if (!pieces_take(u, chunk, &pieces))
+    if (!pieces_take(u, channel, chunk, &pieces))
         return false;
-    sqe = take_sqe(u);
+    sqe = take_sqe(u, channel);
     if (sqe == NULL)
         return false;
-    prepare(u, sqe, chunk, &pieces, tries);
+    prepare(u, channel, sqe, chunk, &pieces, tries);
     return true;
 }
 
 static bool uring_issue(void *self, struct chunk *chunk)
 {
     struct uring *u = self;
+    struct channel *channel = polled_takes(u, chunk) ? u->polled : &u->plain;
 
-    if (!issue_try(u, chunk, 0))
+    if (!issue_try(u, channel, chunk, 0))
         return false;
-    u->in_flight++;
+    channel->in_flight++;
     return true;
 }
 
@@ -257,26 +299,44 @@ static void event_fired(struct uring *u)
 /* The kernel also answers EFAULT for a buffered read whose issuing thread has ended (MANUAL): it
  * has no memory map left to copy by. On a thread that lives, only a real one comes back. True: it
  * is under way again; false: *result says what to report. */
-static bool doubt_fault(struct uring *u, uint64_t tag, int64_t *result)
+static bool doubt_fault(struct uring *u, struct channel *channel, uint64_t tag, int64_t *result)
 {
     unsigned tries = (unsigned)(tag & TRIES_MAX);
 
     if (!u->manual || *result != -EFAULT || tries == TRIES_MAX)
         return false;
-    if (io_uring_sq_space_left(&u->ring) > 0 &&
-        issue_try(u, (struct chunk *)(uintptr_t)(tag - tries), tries + 1))
+    if (io_uring_sq_space_left(&channel->ring) > 0 &&
+        issue_try(u, channel, (struct chunk *)(uintptr_t)(tag - tries), tries + 1))
         return true;
     *result = -EAGAIN;
     return false;
 }
 
-static uint32_t drain(struct uring *u, struct read_completion *done, uint32_t max)
+/* A transfer that the device does not poll for goes by the plain channel. As doubt_fault. */
+static bool doubt_poll(struct uring *u, struct channel *channel, uint64_t tag, int64_t *result)
+{
+    struct chunk *chunk = (struct chunk *)(uintptr_t)(tag & ~(uint64_t)TRIES_MAX);
+
+    if (channel != u->polled || *result != -EOPNOTSUPP)
+        return false;
+    polled_refused(u, chunk);
+    if (io_uring_sq_space_left(&u->plain.ring) > 0 && issue_try(u, &u->plain, chunk, 0)) {
+        channel->in_flight--;
+        u->plain.in_flight++;
+        return true;
+    }
+    *result = -EAGAIN;
+    return false;
+}
+
+static uint32_t drain(struct uring *u, struct channel *channel, struct read_completion *done,
+                      uint32_t max)
 {
     struct io_uring_cqe *cqe;
     uint32_t head, seen = 0, n = 0;
     int64_t result;
 
-    io_uring_for_each_cqe(&u->ring, head, cqe)
+    io_uring_for_each_cqe(&channel->ring, head, cqe)
     {
         uint64_t tag = io_uring_cqe_get_data64(cqe);
 
@@ -290,35 +350,46 @@ static uint32_t drain(struct uring *u, struct read_completion *done, uint32_t ma
             done[n].chunk = (struct chunk *)(uintptr_t)(tag & ~(uint64_t)TRIES_MAX);
             kernel_gives(done[n].chunk);
             result = cqe->res;
-            if (!doubt_fault(u, tag, &result))
+            if (!doubt_poll(u, channel, tag, &result) && !doubt_fault(u, channel, tag, &result))
                 done[n++].result = result;
         }
         seen++;
     }
-    io_uring_cq_advance(&u->ring, seen);
-    DS_ASSERT(n <= u->in_flight);
-    u->in_flight -= n;
+    io_uring_cq_advance(&channel->ring, seen);
+    DS_ASSERT(n <= channel->in_flight);
+    channel->in_flight -= n;
     return n;
 }
 
 /* Completions wait in the kernel for us to fetch them. */
-static bool needs_enter(const struct uring *u)
+static bool needs_enter(const struct uring *u, const struct channel *channel)
 {
-    unsigned flags = IO_URING_READ_ONCE(*u->ring.sq.kflags);
+    unsigned flags = IO_URING_READ_ONCE(*channel->ring.sq.kflags);
+
+    if (channel == u->polled && channel->in_flight > 0)
+        return true; /* no interrupt tells of them: asking the device is what completes them */
 
     return (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
+static uint32_t channel_reap(struct uring *u, struct channel *channel,
+                             struct read_completion *done, uint32_t max)
+{
+    uint32_t n = drain(u, channel, done, max);
+
+    if (n == 0 && needs_enter(u, channel)) {
+        expect_transient(u, io_uring_get_events(&channel->ring));
+        n = drain(u, channel, done, max);
+    }
+    return n;
 }
 
 static uint32_t uring_reap(void *self, struct read_completion *done, uint32_t max)
 {
     struct uring *u = self;
-    uint32_t n = drain(u, done, max);
+    uint32_t n = channel_reap(u, &u->plain, done, max);
 
-    if (n == 0 && needs_enter(u)) {
-        expect_transient(u, io_uring_get_events(&u->ring));
-        n = drain(u, done, max);
-    }
-    return n;
+    return u->polled != NULL ? n + channel_reap(u, u->polled, done + n, max - n) : n;
 }
 
 /* arm_event polls the eventfd, once. False: no room in the queue. */
@@ -328,7 +399,7 @@ static bool arm_event(struct uring *u)
 
     if (u->poll_armed)
         return true;
-    sqe = take_sqe(u);
+    sqe = take_sqe(u, &u->plain);
     if (sqe == NULL)
         return false;
     io_uring_prep_poll_add(sqe, u->event->fd, POLLIN);
@@ -346,7 +417,7 @@ static void wait_cqe(struct uring *u, uint64_t timeout_ns)
     struct io_uring_cqe *cqe;
 
     expect_transient(u, io_uring_submit_and_wait_timeout(
-                            &u->ring, &cqe, 1, timeout_ns == EVENT_FOREVER ? NULL : &timeout,
+                            &u->plain.ring, &cqe, 1, timeout_ns == EVENT_FOREVER ? NULL : &timeout,
                             NULL));
 }
 
@@ -355,21 +426,27 @@ static bool uring_park(void *self, uint64_t timeout_ns)
     struct uring *u = self;
     struct read_completion none;
 
+    if (u->polled != NULL && u->polled->in_flight > 0)
+        return true; /* no sleep: the next turn asks the device again */
     if (!arm_event(u))
         timeout_ns = min_u64(timeout_ns, 1000000); /* deaf to the event: look again soon */
     wait_cqe(u, timeout_ns);
-    drain(u, &none, 0); /* with nothing in flight nobody else takes the event's entry away */
+    drain(u, &u->plain, &none, 0); /* the event's entry: with nothing in flight nobody reaps */
     return true;
 }
 
 static void uring_forget(void *self, const struct ds_file *file)
 {
-    tables_forget(self, file);
+    struct uring *u = self;
+
+    tables_forget(&u->plain, file);
+    if (u->polled != NULL)
+        tables_forget(u->polled, file);
 }
 
 static void cancel_poll(struct uring *u)
 {
-    struct io_uring_sqe *sqe = take_sqe(u);
+    struct io_uring_sqe *sqe = take_sqe(u, &u->plain);
 
     if (sqe == NULL)
         return; /* the kernel takes nothing now; tried again by the loop in stop */
@@ -383,27 +460,26 @@ static void uring_stop(void *self)
     struct uring *u = self;
     struct read_completion none;
 
-    DS_ASSERT(u->in_flight == 0);
+    DS_ASSERT(u->plain.in_flight == 0 && (u->polled == NULL || u->polled->in_flight == 0));
     while (u->poll_armed || u->cancel_pending) {
         if (u->poll_armed && !u->cancel_pending)
             cancel_poll(u);
         wait_cqe(u, 10000000);
-        drain(u, &none, 0);
+        drain(u, &u->plain, &none, 0);
     }
-    DS_ASSERT(io_uring_sq_ready(&u->ring) == 0 && io_uring_cq_ready(&u->ring) == 0);
+    /* the kernel's thread posts results before it lets go of the entries */
+    while ((u->plain.ring.flags & IORING_SETUP_SQPOLL) != 0 && io_uring_sq_ready(&u->plain.ring))
+        sched_yield();
+    DS_ASSERT(io_uring_sq_ready(&u->plain.ring) == 0 && io_uring_cq_ready(&u->plain.ring) == 0);
 }
 
 static void uring_close(void *self)
 {
     struct uring *u = self;
 
-    DS_ASSERT(u->in_flight == 0);
-    io_uring_queue_exit(&u->ring);
-    /* another back end may take over, and sleeps on the event in the ordinary way */
-    if (u->made_eventfd && u->event->fd >= 0) {
-        close(u->event->fd);
-        u->event->fd = -1;
-    }
+    DS_ASSERT(u->plain.in_flight == 0);
+    polled_close(u);
+    plain_close(u);
     uring_free(u);
 }
 

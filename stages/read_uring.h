@@ -18,37 +18,62 @@ struct file_entry {
     enum registration state;
 };
 
-struct uring {
+/* A ring, and what is registered with it. */
+struct channel {
     struct io_uring ring;
-    const struct host *host;
-    const struct staging *staging;
-    struct event *event;
-    uint32_t in_flight;   /* chunks; neither the poll nor its cancellation */
-    uint32_t files_n;     /* entries of the file table; 0 = none */
-    uint32_t avoid;
-    uint32_t depth;
+    uint32_t in_flight;    /* transfers; neither the poll on the event nor its cancellation */
+    uint32_t files_n;      /* entries of the file table; 0 = none */
     struct iovec *vectors; /* of transfers into several pieces of memory; depth + CHUNK_GROUP_MAX */
     uint32_t vectors_n;    /* in use: the kernel has not taken their entries yet */
-    bool manual;
     bool fixed_buffers;
-    bool poll_armed;      /* a poll on the event is in the ring or in the kernel */
-    bool cancel_pending;
-    bool made_eventfd;    /* the event had none before */
     struct file_entry files[2 * FILES_MAX];
 };
 
-/* The ring's tables: registered memory and files. On the lane's thread. */
+/* All goes by the plain channel, but for direct transfers where IOPOLL was asked for: a ring that
+ * polls takes nothing else. */
+struct uring {
+    const struct host *host;
+    const struct staging *staging;
+    struct event *event;
+    uint32_t avoid;
+    uint32_t depth;
+    bool manual;
+    bool poll_armed;      /* a poll on the event is in the plain ring or in the kernel */
+    bool cancel_pending;
+    bool made_eventfd;    /* the event had none before */
+    struct channel plain;
+    struct channel *polled; /* NULL = none */
+    uint32_t unpolled[FILES_MAX]; /* generation of the slot's file whose device does not poll */
+    struct read_backend_info *info;
+};
 
-/* tables_start registers what the kernel takes. The rest is reached by address and descriptor. */
+/* A channel's tables: registered memory and files. On the lane's thread. */
+
+/* tables_start registers what the kernel takes, with each channel. The rest is reached by address
+ * and descriptor. */
 void tables_start(struct uring *u, struct read_backend_info *info);
 
 /* tables_file returns the place of the chunk's file in the table, or -1: by descriptor. */
-int tables_file(struct uring *u, const struct chunk *chunk);
+int tables_file(struct uring *u, struct channel *channel, const struct chunk *chunk);
 
 /* tables_buffer returns the registered buffer that holds all of the range, or -1. */
-int tables_buffer(const struct uring *u, const uint8_t *memory, uint64_t bytes);
+int tables_buffer(const struct uring *u, const struct channel *channel, const uint8_t *memory,
+                  uint64_t bytes);
 
-/* tables_forget must not leave a descriptor in the table: it would keep the file open. */
-void tables_forget(struct uring *u, const struct ds_file *file);
+/* tables_forget must not leave a descriptor in a table: it would keep the file open. */
+void tables_forget(struct channel *channel, const struct ds_file *file);
+
+/* The channel for direct transfers that are polled for. On the lane's thread, but for open and
+ * close. */
+
+/* polled_open makes it. Where the kernel refuses, u->polled is NULL, and the log says why. */
+int polled_open(struct uring *u, const struct read_backend_config *config);
+void polled_close(struct uring *u);
+
+/* polled_takes: the chunk goes by u->polled. */
+bool polled_takes(const struct uring *u, const struct chunk *chunk);
+
+/* polled_refused notes that the chunk's file cannot be polled, and logs the first of them. */
+void polled_refused(struct uring *u, const struct chunk *chunk);
 
 #endif

@@ -1,6 +1,8 @@
 /* Makes a ring with the best flags that this kernel offers, or names the cause of its refusal. */
 #include "stages/read_uring_setup.h"
 
+#include "stages/read_group.h"
+
 #include <stdio.h>
 
 /* Setup flags, best first. */
@@ -9,6 +11,12 @@
      IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED)
 #define SETUP_COOP                                                                                 \
     (IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL)
+
+#define SETUP_SQPOLL (IORING_SETUP_SQPOLL | IORING_SETUP_SUBMIT_ALL)
+#define SETUP_IOPOLL (IORING_SETUP_IOPOLL | IORING_SETUP_SUBMIT_ALL)
+
+/* How long the kernel's thread of SQPOLL looks for entries before it sleeps. */
+#define SQ_IDLE_MS 2
 
 /* Without EXT_ARG (Linux 5.11) a timed wait needs an operation of its own, without NODROP a full
  * completion queue loses results. */
@@ -72,9 +80,47 @@ static int ring_init(struct io_uring *ring, uint32_t depth, uint32_t flags)
         .flags = flags | IORING_SETUP_CQSIZE,
         /* all transfers, the poll and its cancellation: no completion can overflow */
         .cq_entries = depth < 8 ? 16 : 2 * depth,
+        .sq_thread_idle = (flags & IORING_SETUP_SQPOLL) != 0 ? SQ_IDLE_MS : 0,
     };
 
     return io_uring_queue_init_params(depth < 8 ? 8 : depth, ring, &params);
+}
+
+size_t uring_vectors_max(uint32_t depth)
+{
+    return (size_t)depth + CHUNK_GROUP_MAX;
+}
+
+int uring_setup_polled(struct io_uring *ring, const struct read_backend_config *config)
+{
+    uint32_t flags = SETUP_IOPOLL;
+    int rc;
+
+    if ((config->avoid & READ_AVOID_IOPOLL) != 0)
+        flags &= ~(uint32_t)IORING_SETUP_IOPOLL;
+    rc = ring_init(ring, config->depth, flags);
+    if (rc == -EINVAL)
+        rc = ring_init(ring, config->depth, flags & ~(uint32_t)IORING_SETUP_SUBMIT_ALL);
+    if (rc != 0)
+        return rc;
+    rc = io_uring_ring_dontfork(ring);
+    if (rc != 0)
+        io_uring_queue_exit(ring);
+    return rc;
+}
+
+/* 0, or why the lane submits by system call. */
+static int setup_sqpoll(struct io_uring *ring, const struct read_backend_config *config)
+{
+    int rc = ring_init(ring, config->depth, SETUP_SQPOLL);
+
+    if (rc == -EINVAL)
+        rc = ring_init(ring, config->depth, IORING_SETUP_SQPOLL);
+    if (rc != 0)
+        host_log(config->host, DS_LOG_WARNING,
+                 "io_uring: no SQPOLL: %s; RLIMIT_NPROC, pids.max or Linux before 5.11; uring_poll "
+                 "has no effect", uring_error_name(-rc));
+    return rc;
 }
 
 /* setup_ladder takes the best flags that the kernel knows; other errors than "unknown flag" would
@@ -84,6 +130,8 @@ static int setup_ladder(struct io_uring *ring, const struct read_backend_config 
 {
     int rc = -EINVAL;
 
+    if (config->uring_poll == DS_URING_POLL_SQPOLL && setup_sqpoll(ring, config) == 0)
+        return 0;
     if (!config->manual && (config->avoid & READ_AVOID_DEFER_TASKRUN) == 0)
         rc = ring_init(ring, config->depth, SETUP_DEFER);
     if (rc == -EINVAL && !config->manual && (config->avoid & READ_AVOID_COOP_TASKRUN) == 0)

@@ -12,6 +12,12 @@
 int uring_setup(struct io_uring *ring, const struct read_backend_config *config,
                 struct read_backend_info *info);
 
+/* uring_setup_polled makes one for transfers that are polled for. 0 or -errno. */
+int uring_setup_polled(struct io_uring *ring, const struct read_backend_config *config);
+
+/* uring_vectors_max: entries that the pieces of `depth` transfers need. */
+size_t uring_vectors_max(uint32_t depth);
+
 /* uring_refused logs a call that failed and the knob behind it, writes both into info->reason, and
  * returns the error. */
 int uring_refused(const struct host *host, struct read_backend_info *info, const char *call,

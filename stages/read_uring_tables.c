@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 
 /* register_arena: 0, or why the kernel pins the arena's pages for each transfer instead. */
-static int register_arena(struct uring *u)
+static int register_arena(const struct uring *u, struct channel *channel)
 {
     struct iovec slices[64];
     uint32_t n = 0;
@@ -24,12 +24,12 @@ static int register_arena(struct uring *u)
         slices[n].iov_len = min_u64(SLICE_BYTES, u->staging->bytes - at);
         n++;
     }
-    return n == 0 ? -ECANCELED : io_uring_register_buffers(&u->ring, slices, n);
+    return n == 0 ? -ECANCELED : io_uring_register_buffers(&channel->ring, slices, n);
 }
 
 /* register_table makes an empty table, within RLIMIT_NOFILE: beyond it liburing would raise the
  * limit of the whole process. Files that find no place in it go by their descriptor. */
-static int register_table(struct uring *u)
+static int register_table(const struct uring *u, struct channel *channel)
 {
     struct rlimit limit;
     uint32_t n = 2 * FILES_MAX;
@@ -41,19 +41,35 @@ static int register_table(struct uring *u)
         n = (uint32_t)limit.rlim_cur;
     if (n == 0)
         return -EMFILE;
-    rc = io_uring_register_files_sparse(&u->ring, n);
+    rc = io_uring_register_files_sparse(&channel->ring, n);
     if (rc == 0)
-        u->files_n = n;
+        channel->files_n = n;
     return rc;
+}
+
+/* How the kernel's work gets done, for the reason line. */
+static const char *mode_text(const struct uring *u)
+{
+    unsigned flags = u->plain.ring.flags;
+
+    if ((flags & IORING_SETUP_SQPOLL) != 0)
+        return "SQPOLL";
+    if (u->polled != NULL)
+        return "IOPOLL where the device allows it";
+    if ((flags & IORING_SETUP_DEFER_TASKRUN) != 0)
+        return "deferred";
+    return (flags & IORING_SETUP_COOP_TASKRUN) != 0 ? "cooperative" : "plain";
 }
 
 void tables_start(struct uring *u, struct read_backend_info *info)
 {
-    const char *mode = "plain";
-    int buffers_rc, files_rc;
+    int buffers_rc = register_arena(u, &u->plain);
+    int files_rc = register_table(u, &u->plain);
 
-    buffers_rc = register_arena(u);
-    files_rc = register_table(u);
+    if (u->polled != NULL) {
+        u->polled->fixed_buffers = register_arena(u, u->polled) == 0;
+        register_table(u, u->polled);
+    }
     if (buffers_rc != 0 && buffers_rc != -ECANCELED)
         host_log(u->host, DS_LOG_INFO,
                  "io_uring: the arena is not registered: %s; RLIMIT_MEMLOCK (ulimit -l) or memory "
@@ -62,22 +78,19 @@ void tables_start(struct uring *u, struct read_backend_info *info)
     if (files_rc != 0 && files_rc != -ECANCELED)
         host_log(u->host, DS_LOG_INFO, "io_uring: no file table: %s; Linux before 5.19?",
                  uring_error_name(-files_rc));
-    u->fixed_buffers = info->fixed_buffers = buffers_rc == 0;
+    u->plain.fixed_buffers = info->fixed_buffers = buffers_rc == 0;
     info->fixed_files = files_rc == 0;
-    if ((u->ring.flags & IORING_SETUP_DEFER_TASKRUN) != 0)
-        mode = "deferred";
-    else if ((u->ring.flags & IORING_SETUP_COOP_TASKRUN) != 0)
-        mode = "cooperative";
-    snprintf(info->reason, sizeof(info->reason), "io_uring, %s; buffers %s; files %s", mode,
+    snprintf(info->reason, sizeof(info->reason), "io_uring, %s; buffers %s; files %s", mode_text(u),
              uring_register_note(buffers_rc), uring_register_note(files_rc));
 }
 
 /* register_file puts a descriptor into its entry of the table, in place of whatever an earlier
  * file of the same slot has left there. */
-static bool register_file(struct uring *u, const struct ds_file *file, uint32_t index, int fd)
+static bool register_file(const struct uring *u, struct channel *channel,
+                          const struct ds_file *file, uint32_t index, int fd)
 {
-    struct file_entry *entry = &u->files[index];
-    int rc = io_uring_register_files_update(&u->ring, index, &fd, 1);
+    struct file_entry *entry = &channel->files[index];
+    int rc = io_uring_register_files_update(&channel->ring, index, &fd, 1);
 
     entry->generation = file->generation;
     entry->state = rc == 1 ? ENTRY_REGISTERED : ENTRY_REFUSED;
@@ -87,7 +100,7 @@ static bool register_file(struct uring *u, const struct ds_file *file, uint32_t 
     return rc == 1;
 }
 
-int tables_file(struct uring *u, const struct chunk *chunk)
+int tables_file(struct uring *u, struct channel *channel, const struct chunk *chunk)
 {
     const struct ds_file *file = chunk->request->file;
     const struct file_entry *entry;
@@ -97,19 +110,20 @@ int tables_file(struct uring *u, const struct chunk *chunk)
         return -1;
     DS_ASSERT(file->slot < FILES_MAX);
     index = 2 * file->slot + (chunk->direct != 0);
-    if (index >= u->files_n)
+    if (index >= channel->files_n)
         return -1;
-    entry = &u->files[index];
+    entry = &channel->files[index];
     if (entry->state == ENTRY_EMPTY || entry->generation != file->generation)
-        return register_file(u, file, index, chunk_fd(chunk)) ? (int)index : -1;
+        return register_file(u, channel, file, index, chunk_fd(chunk)) ? (int)index : -1;
     return entry->state == ENTRY_REGISTERED ? (int)index : -1;
 }
 
-int tables_buffer(const struct uring *u, const uint8_t *memory, uint64_t bytes)
+int tables_buffer(const struct uring *u, const struct channel *channel, const uint8_t *memory,
+                  uint64_t bytes)
 {
     uint64_t at;
 
-    if (!u->fixed_buffers)
+    if (!channel->fixed_buffers)
         return -1;
     at = (uintptr_t)memory - (uintptr_t)u->staging->memory;
     if (at >= u->staging->bytes || bytes > u->staging->bytes - at)
@@ -119,17 +133,17 @@ int tables_buffer(const struct uring *u, const uint8_t *memory, uint64_t bytes)
     return (int)(at / SLICE_BYTES);
 }
 
-void tables_forget(struct uring *u, const struct ds_file *file)
+void tables_forget(struct channel *channel, const struct ds_file *file)
 {
     DS_ASSERT(file->slot < FILES_MAX);
     for (uint32_t index = 2 * file->slot; index < 2 * file->slot + 2; index++) {
-        struct file_entry *entry = &u->files[index];
+        struct file_entry *entry = &channel->files[index];
         int none = -1, rc;
 
-        if (index >= u->files_n || entry->generation != file->generation)
+        if (index >= channel->files_n || entry->generation != file->generation)
             continue;
         if (entry->state == ENTRY_REGISTERED) {
-            rc = io_uring_register_files_update(&u->ring, index, &none, 1);
+            rc = io_uring_register_files_update(&channel->ring, index, &none, 1);
             DS_ASSERT(rc == 1);
         }
         entry->state = ENTRY_EMPTY;

@@ -93,6 +93,7 @@ static int open_lane(struct ds_engine *engine, const struct read_backend_ops *op
         .threads = engine->config.pread_threads,
         .lane = lane,
         .manual = engine->topology == DS_TOPOLOGY_MANUAL,
+        .uring_poll = engine->config.uring_poll,
     };
     int rc;
 

@@ -38,6 +38,10 @@ static const struct word read_words[] = {{"auto", DS_READ_AUTO},
                                          {"pread", DS_READ_PREAD},
                                          {"nil", DS_READ_NIL},
                                          {NULL, 0}};
+static const struct word uring_poll_words[] = {{"none", DS_URING_POLL_NONE},
+                                               {"sqpoll", DS_URING_POLL_SQPOLL},
+                                               {"iopoll", DS_URING_POLL_IOPOLL},
+                                               {NULL, 0}};
 static const struct word arrival_words[] = {{"fixed", 0}, {"poisson", 1}, {NULL, 0}};
 static const struct word direct_words[] = {
     {"auto", DS_DIRECT_AUTO}, {"on", DS_DIRECT_ON}, {"off", DS_DIRECT_OFF}, {NULL, 0}};
@@ -229,6 +233,9 @@ const struct option_row option_rows[] = {
     {"topology", OPTION_WORD, CHOSEN | FRAMES, AT(topology), 0, 0, topology_words, "T",
      "auto, dedicated, shared or hybrid: threads of the engine\n"
      "(default auto)"},
+    {"uring-poll", OPTION_WORD, CHOSEN | SWEEP, AT(uring_poll), 0, 0, uring_poll_words, "P",
+     "none, sqpoll (a kernel thread submits) or iopoll (direct\n"
+     "reads are polled for; the device must) (default none)"},
     {"device", OPTION_TEXT, STREAM | CODEC, AT(device), 0, 0, NULL, "NAME",
      "the first Vulkan device whose name contains NAME"},
     {"copy-path", OPTION_WORD, STREAM & ~FRAMES, AT(copy_path), 0, 0, copy_path_words, "PATH",

@@ -52,6 +52,7 @@ struct options {
     int read;          /* enum ds_read_backend */
     int direct;        /* enum ds_direct_mode */
     int topology;      /* enum ds_topology */
+    int uring_poll;    /* enum ds_uring_poll */
     int copy_path;       /* enum ds_vulkan_copy_path */
     const char *device; /* part of a Vulkan device's name, or NULL */
     bool mapped;         /* the destination is, and requests say so */

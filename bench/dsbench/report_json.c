@@ -37,6 +37,17 @@ static void config_write(struct json *json, const struct report *report)
     json_object_end(json);
 }
 
+/* Asked for now: the first read from a device may have turned it off. */
+static const char *uring_poll_name(const struct session *s)
+{
+    struct ds_engine_info info = {.struct_size = sizeof(info)};
+
+    ds_engine_get_info(s->engine, &info);
+    return option_word("uring-poll", info.uring_sqpoll   ? DS_URING_POLL_SQPOLL
+                                     : info.uring_iopoll ? DS_URING_POLL_IOPOLL
+                                                         : DS_URING_POLL_NONE);
+}
+
 static void path_write(struct json *json, const struct session *s)
 {
     json_object(json, "path");
@@ -54,6 +65,7 @@ static void path_write(struct json *json, const struct session *s)
     json_number(json, "arena_node", s->info.arena_node);
     json_bool(json, "fixed_buffers", s->info.uring_fixed_buffers);
     json_bool(json, "defer_taskrun", s->info.uring_defer_taskrun);
+    json_string(json, "uring_poll", uring_poll_name(s));
     json_object_end(json);
 }
 

@@ -83,6 +83,7 @@ static int engine_open(struct session *s)
     ds_engine_config_init(&config);
     config.arena_bytes = o->arena_bytes;
     config.topology = o->topology;
+    config.uring_poll = o->uring_poll;
     config.read_backend = o->read;
     config.copy_backend = s->dest == DEST_NIL   ? DS_COPY_NIL
                           : s->dest == DEST_GPU ? DS_COPY_VULKAN

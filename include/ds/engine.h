@@ -35,6 +35,14 @@ enum ds_read_backend {
     DS_READ_NIL = 3,   /* completes at once, moves no data: measures the pipeline */
 };
 
+/* Who looks for work: of use where CPUs are to spare, else it costs more than it gives. */
+enum ds_uring_poll {
+    DS_URING_POLL_NONE = 0,   /* a system call submits, an interrupt tells of the end */
+    DS_URING_POLL_SQPOLL = 1, /* a kernel thread for each read lane takes what is submitted */
+    DS_URING_POLL_IOPOLL = 2, /* the lane asks the device for O_DIRECT transfers that have ended,
+                               * and does not sleep while there are some */
+};
+
 enum ds_copy_backend {
     DS_COPY_AUTO = 0, /* Vulkan when config.vulkan is set, else host */
     DS_COPY_VULKAN = 1,
@@ -128,6 +136,10 @@ struct ds_engine_config {
     /* 1 = requests may have codecs of the application's, DS_CODEC_CUSTOM_0 and above, which it
      * decodes by ds/custom.h. 0 = such requests are refused: nobody would ever decode them. */
     uint32_t custom_codecs;
+
+    /* io_uring only. What the kernel refuses (SQPOLL: no thread to be had; IOPOLL: a device without
+     * queues to poll, file by file) goes on as NONE, with a line in the log. 0 = NONE. */
+    enum ds_uring_poll uring_poll;
 };
 
 #ifdef __cplusplus
@@ -200,6 +212,8 @@ struct ds_engine_info {
     int32_t arena_node;           /* NUMA node of the arena's first page; -1: not told */
     const char *decode_kind;      /* of GDeflate for buffers and images: "cpu", "gpu" or "nv" */
     const char *decode_reason;    /* why, one line */
+    bool uring_sqpoll;            /* SQPOLL is in force */
+    bool uring_iopoll;            /* IOPOLL: false also from when a file's device has refused it */
 };
 
 /* ds_engine_get_info fills *info up to info->struct_size, which the caller sets.

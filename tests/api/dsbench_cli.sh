@@ -533,6 +533,9 @@ r["config"]["pattern"] == "sequential"' \
         run "${small[@]}" --direct off --read pread --pattern sequential --dest host
     json_holds "dedicated threads" 'r["path"]["topology"] == "dedicated"' \
         run "${small[@]}" --topology dedicated --dest host
+    json_holds "a poll that is refused goes on" \
+        'r["path"]["uring_poll"] in ("none", "iopoll") and r["result"]["errors"] == 0' \
+        run "${small[@]}" --uring-poll iopoll --dest host
     json_holds "two threads" 'r["path"]["topology"] == "hybrid" and r["path"]["threads"] >= 2' \
         run "${small[@]}" --topology hybrid --dest host
     json_holds "the demo" \

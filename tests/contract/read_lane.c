@@ -16,9 +16,10 @@
 static void keep_line(void *ctx, enum ds_log_level level, const char *message)
 {
     struct lane *lane = ctx;
+    size_t n = strlen(lane->log);
 
     (void)level;
-    snprintf(lane->log, sizeof(lane->log), "%s", message);
+    snprintf(lane->log + n, sizeof(lane->log) - n, "%s\n", message);
 }
 
 void lane_open(struct lane *lane, const struct read_variant *variant)
@@ -31,6 +32,7 @@ void lane_open(struct lane *lane, const struct read_variant *variant)
         .threads = 4,
         .manual = variant->manual,
         .avoid = variant->avoid,
+        .uring_poll = variant->uring_poll,
     };
     int rc;
 

@@ -17,6 +17,7 @@ struct read_variant {
     const struct read_backend_ops *ops;
     uint32_t avoid;
     bool manual;
+    enum ds_uring_poll uring_poll;
     uint32_t depth; /* 0 = 16 */
     const struct staging *staging; /* NULL = LANE_SLOTS * LANE_SLOT_BYTES of its own */
 };
@@ -30,7 +31,7 @@ struct lane {
     struct read_stage stage;
     struct chunk chunks[LANE_SLOTS];
     struct request requests[LANE_SLOTS];
-    char log[512]; /* the last line */
+    char log[4096]; /* as much as fits */
 };
 
 /* What a test wants of slot i; zero fields are the common case. */

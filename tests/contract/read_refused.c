@@ -175,12 +175,69 @@ Test(refused, few_descriptors)
     sample_close(&high);
 }
 
+/* A kernel thread is a thread: no room for one, no SQPOLL, and everything else as ever. */
+Test(refused, sqpoll_without_a_thread)
+{
+    static const struct read_variant variant = {.ops = &read_uring_ops,
+                                                .uring_poll = DS_URING_POLL_SQPOLL};
+    struct sample sample;
+    struct lane lane;
+    struct wish wish = {.file = &sample.file, .bytes = 100000, .offset = 7, .direct = true};
+
+    sample_open(&sample, 200000, 0, 1);
+    drop_root();
+    limit(RLIMIT_NPROC, 0);
+    lane_open(&lane, &variant);
+    if (lane.stage.info.sqpoll) {
+        fprintf(stderr, "skipped: this kernel does not count its threads\n");
+    } else {
+        cr_expect_not_null(strstr(lane.log, "no SQPOLL"), "%s", lane.log);
+        cr_expect_not_null(strstr(lane.log, "RLIMIT_NPROC"), "%s", lane.log);
+        cr_expect_null(strstr(lane.stage.info.reason, "SQPOLL"), "%s", lane.stage.info.reason);
+    }
+    cr_expect_eq(lane_do(&lane, &wish)->status, DS_STATUS_OK);
+    expect_payload(&sample, &lane.chunks[0]);
+    lane_close(&lane);
+    sample_close(&sample);
+}
+
+/* The first direct read tells whether the device polls. Where it does not, the read succeeds all
+ * the same, later ones go elsewhere, and so do the buffered ones in any case. */
+Test(refused, iopoll_file_by_file)
+{
+    static const struct read_variant variant = {.ops = &read_uring_ops,
+                                                .uring_poll = DS_URING_POLL_IOPOLL};
+    struct sample sample;
+    struct lane lane;
+
+    sample_open(&sample, 200000, 0, 1);
+    lane_open(&lane, &variant);
+    cr_expect(lane.stage.info.iopoll, "%s", lane.stage.info.reason);
+    cr_expect_not_null(strstr(lane.stage.info.reason, "IOPOLL"), "%s", lane.stage.info.reason);
+    for (uint32_t i = 0; i < 8; i++) {
+        struct wish wish = {.file = &sample.file, .bytes = 50000, .offset = 7, .direct = i >= 2};
+
+        cr_expect_eq(lane_do(&lane, &wish)->status, DS_STATUS_OK);
+        expect_payload(&sample, &lane.chunks[0]);
+        cr_expect(i >= 2 || lane.stage.info.iopoll, "a buffered read is not polled for");
+    }
+    if (lane.stage.info.iopoll || !file_is_direct(&sample.file))
+        fprintf(stderr, "skipped: the refusal: this device polls, or O_DIRECT is refused\n");
+    else
+        cr_expect_not_null(strstr(lane.log, "nvme.poll_queues"), "%s", lane.log);
+    cr_expect_eq(lane.stage.stats.counters.errors, 0);
+    lane_close(&lane);
+    sample_close(&sample);
+}
+
 Test(refused, ways_are_reported)
 {
     static const struct read_variant plain = {
         .ops = &read_uring_ops,
         .avoid = READ_AVOID_DEFER_TASKRUN | READ_AVOID_FIXED_BUFFERS | READ_AVOID_FIXED_FILES,
     };
+    static const struct read_variant sqpoll = {.ops = &read_uring_ops,
+                                               .uring_poll = DS_URING_POLL_SQPOLL};
     struct lane lane;
 
     lane_open(&lane, &uring);
@@ -193,5 +250,11 @@ Test(refused, ways_are_reported)
     cr_expect_not(lane.stage.info.fixed_buffers);
     cr_expect_not(lane.stage.info.fixed_files);
     cr_expect_not(lane.stage.info.defer_taskrun);
+    cr_expect_not(lane.stage.info.sqpoll);
+    cr_expect_not(lane.stage.info.iopoll);
+    lane_close(&lane);
+    lane_open(&lane, &sqpoll);
+    cr_expect_eq(strstr(lane.stage.info.reason, "SQPOLL") != NULL, lane.stage.info.sqpoll);
+    cr_expect_not(lane.stage.info.sqpoll && lane.stage.info.defer_taskrun);
     lane_close(&lane);
 }

@@ -90,6 +90,7 @@ Test(config, unknown_enums_are_refused)
     REFUSED(.topology = DS_TOPOLOGY_HYBRID + 1);
     REFUSED(.topology = (enum ds_topology)(-1));
     REFUSED(.read_backend = DS_READ_NIL + 1);
+    REFUSED(.uring_poll = DS_URING_POLL_IOPOLL + 1);
     REFUSED(.copy_backend = DS_COPY_NIL + 1);
     REFUSED(.direct = DS_DIRECT_OFF + 1);
     REFUSED(.pin = DS_PIN_LIST + 1);

@@ -238,7 +238,7 @@ static bool create_all(struct ds_engine_config config, struct counting *counting
 }
 
 static void check_every_failure(enum ds_topology topology, enum ds_read_backend read,
-                                enum ds_copy_backend copy)
+                                enum ds_copy_backend copy, enum ds_uring_poll uring_poll)
 {
     uint64_t n = 1;
     bool worked = false;
@@ -250,6 +250,7 @@ static void check_every_failure(enum ds_topology topology, enum ds_read_backend 
         cr_assert_lt(n, FAILURES_MAX);
         worked = create_all(*ds_engine_config(.topology = topology, .read_backend = read,
                                               .copy_backend = copy, .allocator = &table,
+                                              .uring_poll = uring_poll,
                                               .arena_bytes = 2 << 20, .read_lanes = 2,
                                               .pread_threads = 2, .chunks_max = 64,
                                               .custom_codecs = 1),
@@ -260,22 +261,23 @@ static void check_every_failure(enum ds_topology topology, enum ds_read_backend 
 
 Test(pipeline, every_allocation_may_fail_nil)
 {
-    check_every_failure(DS_TOPOLOGY_MANUAL, DS_READ_NIL, DS_COPY_NIL);
-    check_every_failure(DS_TOPOLOGY_SHARED, DS_READ_NIL, DS_COPY_HOST);
-    check_every_failure(DS_TOPOLOGY_DEDICATED, DS_READ_NIL, DS_COPY_HOST);
-    check_every_failure(DS_TOPOLOGY_HYBRID, DS_READ_NIL, DS_COPY_HOST);
+    check_every_failure(DS_TOPOLOGY_MANUAL, DS_READ_NIL, DS_COPY_NIL, DS_URING_POLL_NONE);
+    check_every_failure(DS_TOPOLOGY_SHARED, DS_READ_NIL, DS_COPY_HOST, DS_URING_POLL_NONE);
+    check_every_failure(DS_TOPOLOGY_DEDICATED, DS_READ_NIL, DS_COPY_HOST, DS_URING_POLL_NONE);
+    check_every_failure(DS_TOPOLOGY_HYBRID, DS_READ_NIL, DS_COPY_HOST, DS_URING_POLL_NONE);
 }
 
 Test(pipeline, every_allocation_may_fail_pread)
 {
-    check_every_failure(DS_TOPOLOGY_MANUAL, DS_READ_PREAD, DS_COPY_HOST);
-    check_every_failure(DS_TOPOLOGY_DEDICATED, DS_READ_PREAD, DS_COPY_HOST);
+    check_every_failure(DS_TOPOLOGY_MANUAL, DS_READ_PREAD, DS_COPY_HOST, DS_URING_POLL_NONE);
+    check_every_failure(DS_TOPOLOGY_DEDICATED, DS_READ_PREAD, DS_COPY_HOST, DS_URING_POLL_NONE);
 }
 
 Test(pipeline, every_allocation_may_fail_auto)
 {
-    check_every_failure(DS_TOPOLOGY_SHARED, DS_READ_AUTO, DS_COPY_HOST);
-    check_every_failure(DS_TOPOLOGY_DEDICATED, DS_READ_AUTO, DS_COPY_HOST);
+    check_every_failure(DS_TOPOLOGY_SHARED, DS_READ_AUTO, DS_COPY_HOST, DS_URING_POLL_NONE);
+    check_every_failure(DS_TOPOLOGY_DEDICATED, DS_READ_AUTO, DS_COPY_HOST, DS_URING_POLL_NONE);
+    check_every_failure(DS_TOPOLOGY_SHARED, DS_READ_AUTO, DS_COPY_HOST, DS_URING_POLL_IOPOLL);
 }
 
 Test(pipeline, vulkan_without_a_back_end_is_refused)
