@@ -6,8 +6,6 @@
 
 #include <errno.h>
 
-TestSuite(gpu_decode, .timeout = 120);
-
 #define BUFFER_BYTES (8u << 20)
 #define FILL 0x6d
 #define TILE 65536u

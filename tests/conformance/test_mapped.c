@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-TestSuite(mapped, .timeout = 120);
-
 #define FILL 0x6d
 
 struct mapped_rig {
