@@ -38,14 +38,15 @@ static const struct {
     {DS_STAGE_COMPLETE, "ds-complete", BACK},
 };
 
-/* AUTO: the last row whose number of CPUs there is. DEDICATED is in no row: wherever it was
- * measured its hand-overs cost more than its threads gave (docs/performance.md). */
+/* AUTO: the last row that has its CPUs and lanes. DEDICATED is in no row, and HYBRID is for lanes
+ * that keep a GPU busy: behind a disk the wake-ups of a second thread take more than it gives
+ * (docs/performance.md). */
 static const struct {
-    uint32_t cpus_least;
+    uint32_t cpus_least, lanes_least;
     enum ds_topology topology;
 } automatic[] = {
-    {1, DS_TOPOLOGY_SHARED},
-    {4, DS_TOPOLOGY_HYBRID},
+    {1, 1, DS_TOPOLOGY_SHARED},
+    {4, 2, DS_TOPOLOGY_HYBRID},
 };
 
 static struct worker *worker_new(struct ds_engine *engine, const char *name)
@@ -164,12 +165,12 @@ static uint32_t plan_decode(const struct ds_engine *engine, uint32_t cpus_n)
     return alone || cpus_n <= taken ? 0 : min_u32(cpus_n - taken, DS_DECODE_THREADS_MAX);
 }
 
-enum ds_topology pipeline_topology(uint32_t cpus_n)
+enum ds_topology pipeline_topology(uint32_t cpus_n, uint32_t lanes_n)
 {
     enum ds_topology topology = automatic[0].topology;
 
     for (uint32_t i = 0; i < ARRAY_LENGTH(automatic); i++) {
-        if (cpus_n >= automatic[i].cpus_least)
+        if (cpus_n >= automatic[i].cpus_least && lanes_n >= automatic[i].lanes_least)
             topology = automatic[i].topology;
     }
     return topology;
@@ -219,7 +220,7 @@ void pipeline_plan(struct ds_engine *engine)
         engine->config.spin_ns = cpus.n < FEW_CPUS ? SPIN_FEW_CPUS_NS : SPIN_NS;
     engine->topology = engine->config.topology;
     if (engine->topology == DS_TOPOLOGY_AUTO)
-        engine->topology = pipeline_topology(cpus.n);
+        engine->topology = pipeline_topology(cpus.n, engine->lanes_n);
     place(engine, &cpus, &placement);
     if (engine->topology == DS_TOPOLOGY_DEDICATED)
         plan_dedicated(engine, &placement);

@@ -56,7 +56,7 @@ struct ds_engine {
 };
 
 /* pipeline_topology is the rule of DS_TOPOLOGY_AUTO. */
-enum ds_topology pipeline_topology(uint32_t cpus_n);
+enum ds_topology pipeline_topology(uint32_t cpus_n, uint32_t lanes_n);
 
 /* pipeline_plan chooses the topology, the workers and their CPUs, and the node of the arena (the
  * GPU half is open by then, if there is one); pipeline_connect adds the stages

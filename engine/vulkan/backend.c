@@ -261,7 +261,7 @@ static void fill_backend(struct ds_vulkan_backend *backend,
     backend->batch_bytes_max =
         config->batch_bytes_max != 0 ? config->batch_bytes_max : BYTES_DEFAULT;
     backend->scatter_groups_max =
-        config->scatter_groups_max != 0 ? config->scatter_groups_max : SCATTER_GROUPS_MAX;
+        config->scatter_groups_max != 0 ? config->scatter_groups_max : SCATTER_GROUPS_DEFAULT;
     if (backend->queue_mode == DS_VULKAN_QUEUE_LOCKED) {
         backend->lock_queue = config->lock_queue;
         backend->unlock_queue = config->unlock_queue;

@@ -20,7 +20,7 @@ struct ds_vulkan_backend; /* ds/vulkan.h */
 
 /* Which thread runs which stage. */
 enum ds_topology {
-    DS_TOPOLOGY_AUTO = 0,      /* SHARED on up to three CPUs, else HYBRID */
+    DS_TOPOLOGY_AUTO = 0,      /* HYBRID with several read lanes and 4 CPUs, else SHARED */
     DS_TOPOLOGY_DEDICATED = 1, /* a pinned thread for each stage and each read lane */
     DS_TOPOLOGY_SHARED = 2,    /* one thread runs all stages */
     DS_TOPOLOGY_MANUAL = 3,    /* no thread: the caller runs the stages with ds_engine_step */

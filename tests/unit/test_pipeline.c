@@ -132,21 +132,22 @@ Test(pipeline, every_topology_and_number_of_lanes_does_the_same_work)
     }
 }
 
-Test(pipeline, automatic_topology_follows_the_number_of_cpus)
+Test(pipeline, automatic_topology_follows_cpus_and_lanes)
 {
     struct ds_engine_info info = {.struct_size = sizeof(info)};
     struct ds_engine *engine;
     cpu_set_t mask;
 
-    cr_expect_eq(pipeline_topology(1), DS_TOPOLOGY_SHARED);
-    cr_expect_eq(pipeline_topology(3), DS_TOPOLOGY_SHARED);
-    cr_expect_eq(pipeline_topology(4), DS_TOPOLOGY_HYBRID);
-    cr_expect_eq(pipeline_topology(128), DS_TOPOLOGY_HYBRID);
+    cr_expect_eq(pipeline_topology(1, 1), DS_TOPOLOGY_SHARED);
+    cr_expect_eq(pipeline_topology(128, 1), DS_TOPOLOGY_SHARED);
+    cr_expect_eq(pipeline_topology(3, 2), DS_TOPOLOGY_SHARED);
+    cr_expect_eq(pipeline_topology(4, 2), DS_TOPOLOGY_HYBRID);
+    cr_expect_eq(pipeline_topology(128, 8), DS_TOPOLOGY_HYBRID);
     cr_assert_eq(sched_getaffinity(0, sizeof(mask), &mask), 0);
     engine = engine_new(ds_engine_config(.read_backend = DS_READ_NIL,
                                          .copy_backend = DS_COPY_NIL));
     cr_assert_eq(ds_engine_get_info(engine, &info), 0);
-    cr_assert_eq(info.topology, pipeline_topology((uint32_t)CPU_COUNT(&mask)));
+    cr_assert_eq(info.topology, pipeline_topology((uint32_t)CPU_COUNT(&mask), 1));
     ds_engine_destroy(&engine);
 }
 
