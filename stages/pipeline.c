@@ -127,7 +127,7 @@ static void plan_hybrid(struct ds_engine *engine, const struct placement *placem
     for (uint32_t i = 0; i < DS_STAGE_COUNT; i++)
         *worker_of(engine, pipeline[i].stage, 0) = workers[pipeline[i].half];
     for (uint32_t lane = 1; lane < engine->lanes_n; lane++) {
-        char name[16];
+        char name[24];
 
         snprintf(name, sizeof(name), "ds-read-%u", lane);
         engine->lane_workers[lane] = worker_new(engine, name);
