@@ -6,6 +6,10 @@
 _Static_assert(PACKED_NOT_RUN == GDEFLATE_GPU_NOT_RUN, "statuses are written by both");
 _Static_assert(GPU_DECODE_ALIGN >= IMAGE_WHOLE_ALIGN, "images are copied from scratch memory");
 
+/* With so many CPU threads nobody waits for them behind a disk, and a request has its bytes in a
+ * tenth of the 2 ms that a GPU takes for a tile, however few there are. */
+#define CPU_DECODERS_ENOUGH 4
+
 /* Opening ------------------------------------------------------------------------------------- */
 
 /* A shader reads a tile's words one after the other, each a round trip over the bus: hence from
@@ -48,7 +52,8 @@ static int open_refused(struct copy_decoder *decoder, struct ds_vulkan_backend *
 }
 
 int copy_decoder_open(struct copy_decoder *decoder, struct ds_vulkan_backend *backend,
-                      const struct host *host, const struct vulkan_staging *staging)
+                      const struct host *host, const struct vulkan_staging *staging,
+                      uint32_t threads_n)
 {
     static const char *const kinds[] = {"cpu", "cpu", "gpu", "nv"};
     int error;
@@ -59,6 +64,11 @@ int copy_decoder_open(struct copy_decoder *decoder, struct ds_vulkan_backend *ba
     };
     if (backend->decode_path == DS_VULKAN_DECODE_CPU)
         return 0;
+    if (!backend->decode_forced && threads_n >= CPU_DECODERS_ENOUGH) {
+        decoder->rule.kind = "cpu";
+        decoder->rule.reason = "enough decode threads";
+        return 0;
+    }
     if (staging->bytes > GPU_DECODE_ARENA_MAX)
         return open_refused(decoder, backend, host, "arena_bytes is above 4 GiB", -EINVAL);
     error = open_decode(decoder, backend, host);

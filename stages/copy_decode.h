@@ -34,10 +34,12 @@ struct copy_decoder {
     uint32_t batch;                   /* that the items are of */
 };
 
-/* copy_decoder_open decides by back end and arena whether the GPU decodes (rule.on, rule.reason),
- * and makes what that takes. 0, or why it cannot, where it was asked for. */
+/* copy_decoder_open decides by back end, arena and CPU threads that could do it whether the GPU
+ * decodes (rule.on, rule.reason), and makes what that takes. 0, or why it cannot, where it was
+ * asked for. */
 int copy_decoder_open(struct copy_decoder *decoder, struct ds_vulkan_backend *backend,
-                      const struct host *host, const struct vulkan_staging *staging);
+                      const struct host *host, const struct vulkan_staging *staging,
+                      uint32_t threads_n);
 void copy_decoder_close(struct copy_decoder *decoder, const struct host *host);
 
 /* copy_decoder_take takes what a packed chunk needs to be part of a batch; false: not now. */

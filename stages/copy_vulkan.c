@@ -40,6 +40,7 @@ struct copy_vulkan {
 
     struct copy_recorder recorder;  /* whoever records */
     struct copy_decoder decoder;    /* likewise */
+    uint32_t decoders_n; /* CPU threads that could do it instead */
 
     /* whoever submits */
     VkSemaphore *signal_semaphores; /* regions_max */
@@ -264,7 +265,8 @@ static int vulkan_staging_make(void *self, uint64_t bytes, struct staging *stagi
         return error;
     error = open_scatter(copy, bytes);
     if (error == 0)
-        error = copy_decoder_open(&copy->decoder, backend, copy->host, &copy->staging);
+        error = copy_decoder_open(&copy->decoder, backend, copy->host, &copy->staging,
+                                  copy->decoders_n);
     if (error != 0) {
         vulkan_scatter_close(&copy->recorder.scatter);
         vulkan_staging_close(&copy->staging, &backend->device, staging);
@@ -323,6 +325,13 @@ int32_t copy_vulkan_node(const void *self)
     const char *pci = copy->backend->device.pci;
 
     return pci[0] != '\0' ? cpus_device_node(CPUS_SYSFS, pci) : CPUS_UNKNOWN;
+}
+
+void copy_vulkan_decoders(void *self, uint32_t threads_n)
+{
+    struct copy_vulkan *copy = self;
+
+    copy->decoders_n = threads_n;
 }
 
 const struct copy_gpu_ops copy_vulkan_ops = {

@@ -21,4 +21,8 @@ void copy_vulkan_close(void *self);
 /* copy_vulkan_node returns the NUMA node that the device hangs on, or -1: unknown. */
 int32_t copy_vulkan_node(const void *self);
 
+/* copy_vulkan_decoders tells how many CPU threads there are to decode, which decides whether the
+ * GPU does, where nobody chose. Before staging_open. */
+void copy_vulkan_decoders(void *self, uint32_t threads_n);
+
 #endif

@@ -272,6 +272,8 @@ static int engine_open(struct ds_engine *engine)
     if (rc != 0)
         return rc;
     pipeline_plan(engine);
+    if (engine->gpu_self != NULL)
+        copy_vulkan_decoders(engine->gpu_self, engine->decode_threads);
     rc = open_staging(engine);
     if (rc == 0)
         rc = open_stages(engine);

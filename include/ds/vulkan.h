@@ -56,7 +56,8 @@ enum ds_vulkan_mapped_path {
 
 /* Who decodes GDeflate requests to buffers and images (docs/codecs.md). */
 enum ds_vulkan_decode_path {
-    /* The shader on a GPU that can, the CPU on software devices and where something is missing. */
+    /* The CPU where there are 4 decode threads or more, on software devices and where something is
+     * missing; else the shader. */
     DS_VULKAN_DECODE_AUTO = 0,
     DS_VULKAN_DECODE_CPU = 1,
     DS_VULKAN_DECODE_GPU = 2, /* by shader, or fail with -ENOTSUP */

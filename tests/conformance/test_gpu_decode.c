@@ -440,3 +440,37 @@ Test(gpu_decode, the_path_is_told)
     cr_assert_eq(ds_engine_decode_support(g.rig.engine, 99), -EINVAL);
     gpu_close(&g);
 }
+
+/* What AUTO has chosen for a GPU that can, as an engine with so many decode threads tells it. */
+static const char *automatic_kind(struct ds_vulkan_backend *backend, uint32_t threads)
+{
+    struct ds_engine_info info = {.struct_size = sizeof(info)};
+    struct ds_engine *engine = NULL;
+
+    backend->decode_path = DS_VULKAN_DECODE_GPU;
+    backend->decode_forced = false;
+    cr_assert_eq(ds_engine_create(ds_engine_config(.vulkan = backend, .decode_threads = threads),
+                                  &engine), 0);
+    cr_assert_eq(ds_engine_get_info(engine, &info), 0);
+    ds_engine_destroy(&engine);
+    return info.decode_kind;
+}
+
+Test(gpu_decode, automatically_when_there_are_few_threads)
+{
+    struct ds_vulkan_backend_config config = {.struct_size = sizeof(config)};
+    struct ds_vulkan_backend *backend = NULL;
+    struct vk_util *vk = vk_util_open(true);
+
+    if (vk == NULL)
+        cr_skip_test("%s", vk_util_reason());
+    vk_util_lend(vk, &config);
+    config.decode_path = DS_VULKAN_DECODE_GPU;
+    if (ds_vulkan_backend_create(&config, &backend) != 0)
+        cr_skip_test("no Vulkan device that suits");
+    cr_expect_str_eq(automatic_kind(backend, 3), "gpu");
+    cr_expect_str_eq(automatic_kind(backend, 4), "cpu");
+    cr_expect_str_eq(automatic_kind(backend, DS_DECODE_INLINE), "gpu");
+    ds_vulkan_backend_destroy(&backend);
+    vk_util_close(&vk);
+}
