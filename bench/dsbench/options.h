@@ -54,6 +54,7 @@ struct options {
     int topology;      /* enum ds_topology */
     int uring_poll;    /* enum ds_uring_poll */
     int copy_path;       /* enum ds_vulkan_copy_path */
+    int decode_path;     /* enum ds_vulkan_decode_path */
     const char *device; /* part of a Vulkan device's name, or NULL */
     bool mapped;         /* the destination is, and requests say so */
     uint32_t spin_us;    /* 0 = the engine's default, as the next two */

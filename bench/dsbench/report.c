@@ -242,6 +242,8 @@ void report_path(FILE *out, const struct session *session)
     const struct ds_engine_info *info = &session->info;
 
     device_print(out, session);
+    if (session->dest == DEST_GPU && session->options->codec == DS_CODEC_GDEFLATE)
+        reason_print(out, "decode", info->decode_kind, info->decode_reason);
     reason_print(out, "read", session_read_name(session), info->read_reason);
     reason_print(out, "direct", session_direct_name(session), session->file.direct_reason);
     fprintf(out, "topology    %s, %u thread%s, %u read lane%s; arena %.0f MiB, %s memory%s\n",

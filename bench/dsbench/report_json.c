@@ -55,6 +55,8 @@ static void path_write(struct json *json, const struct session *s)
     json_string(json, "device_reason", s->device_reason);
     json_integer(json, "scatter_max_bytes", s->gpu.info.scatter_max_bytes);
     json_bool(json, "mapped", s->gpu.destinations_mapped);
+    json_string(json, "decode", s->info.decode_kind);
+    json_string(json, "decode_reason", s->info.decode_reason);
     json_string(json, "read", session_read_name(s));
     json_string(json, "read_reason", s->info.read_reason);
     json_string(json, "direct", session_direct_name(s));

@@ -53,6 +53,8 @@ static int device_open(struct session *s)
     error = gpu_open(
         &s->gpu, ds_vulkan_backend_config(.device_name = o->device, .log = engine_log, .log_ctx = s,
                                           .copy_path = (enum ds_vulkan_copy_path)o->copy_path,
+                                          .decode_path =
+                                              (enum ds_vulkan_decode_path)o->decode_path,
                                           .scatter_groups_max = (uint32_t)o->scatter_groups.at[0],
                                           .batches_max = o->batches,
                                           .mapped_path = o->mapped ? DS_VULKAN_MAPPED_ALWAYS

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 const VkQueueFamilyProperties *image_rig_pretend;
+bool image_rig_gpu_decodes;
 
 /* A family that can do less ------------------------------------------------------------------- */
 
@@ -88,7 +89,13 @@ void image_rig_open(struct image_rig *rig, uint32_t chunk_bytes, enum ds_topolog
     if (image_rig_pretend != NULL)
         config.get_instance_proc_addr = pretend_get;
     rig_functions(rig);
-    cr_assert_eq(ds_vulkan_backend_create(&config, &rig->backend), 0);
+    if (image_rig_gpu_decodes) {
+        config.decode_path = DS_VULKAN_DECODE_GPU;
+        if (ds_vulkan_backend_create(&config, &rig->backend) != 0)
+            cr_skip_test("the GPU cannot decode");
+    } else {
+        cr_assert_eq(ds_vulkan_backend_create(&config, &rig->backend), 0);
+    }
     cr_assert_eq(ds_engine_create(ds_engine_config(.vulkan = rig->backend, .arena_bytes = 2 << 20,
                                                    .chunk_bytes = chunk_bytes, .read_lanes = 2,
                                                    .topology = topology,

@@ -50,6 +50,9 @@ struct rig_image {
 /* Not NULL: the engine is told that every queue family is like this one. */
 extern const VkQueueFamilyProperties *image_rig_pretend;
 
+/* GDeflate is decoded by the GPU (forced), or the test is skipped. */
+extern bool image_rig_gpu_decodes;
+
 /* image_rig_open skips the test where there is no Vulkan. */
 void image_rig_open(struct image_rig *rig, uint32_t chunk_bytes, enum ds_topology topology);
 
