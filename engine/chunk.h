@@ -75,12 +75,6 @@ struct chunk {
 
 _Static_assert(sizeof(struct chunk) == CACHE_LINE, "a chunk is one cache line");
 
-static inline void chunks_prefetch(struct chunk *const *chunks, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++)
-        prefetch_write(chunks[i]);
-}
-
 static inline void chunk_advance(struct chunk *chunk, enum chunk_state from, enum chunk_state to)
 {
     DS_ASSERT(chunk->state == from);

@@ -2,6 +2,7 @@
  * copy stage, whichever back end moves the bytes. */
 #include "stages/read.h"
 
+#include "engine/ahead.h"
 #include "engine/hist.h"
 #include "engine/request.h"
 #include "stages/read_group.h"
@@ -154,8 +155,9 @@ static uint32_t accept(struct read_stage *stage, struct turn *turn)
         return 0;
     STAT_MAX(stage->stats.counters.ring_high_water, queued);
     n = ring_pop_n_sc(&stage->in, (void **)chunks, min_u32(room, TURN_POP_MAX));
-    chunks_prefetch(chunks, n);
+    ahead_chunks_begin(chunks, n);
     for (uint32_t i = 0; i < n; i++) {
+        ahead_chunks_next(chunks, n, i);
         chunk_advance(chunks[i], CHUNK_READY, CHUNK_IN_READ);
         if (cancels && request_is_cancelled(chunks[i]->request))
             chunk_fail(chunks[i], DS_STATUS_CANCELLED, 0);

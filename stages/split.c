@@ -2,6 +2,7 @@
  * order. */
 #include "stages/split.h"
 
+#include "engine/ahead.h"
 #include "engine/file.h"
 #include "engine/hist.h"
 #include "engine/image/split.h"
@@ -440,8 +441,9 @@ uint32_t split_plain(struct submit_stage *stage, struct submit_flow *flow,
     uint32_t i = 0;
 
     while (i < n && requests[i]->kind == REQUEST_READ && !requests[i]->special) {
-        struct request *r = requests[i++];
+        struct request *r = requests[i];
 
+        ahead_requests_next(requests, n, i++);
         request_begin(stage, r, true, now_ns);
         if (r->chunks_total != 1 || !chunk_make(stage, r, 0, true, now_ns)) {
             flow->current = r;

@@ -1,7 +1,7 @@
 /* Splitting requests into chunks, and handing out credit. */
 #include "stages/split.h"
 
-#include "engine/clock.h"
+#include "engine/ahead.h"
 #include "engine/file.h"
 #include "engine/hist.h"
 
@@ -130,8 +130,7 @@ static struct request *queue_next(struct submit_stage *stage, uint32_t index)
         STAT_MAX(stage->stats.counters.ring_high_water, intake_pending(&queue->intake));
         queue->popped_at = 0;
         queue->popped_n = intake_pop(&queue->intake, queue->popped, ARRAY_LENGTH(queue->popped));
-        for (uint32_t i = 0; i < queue->popped_n; i++)
-            request_prefetch(queue->popped[i]);
+        ahead_requests_begin(queue->popped, queue->popped_n);
         if (atomic_load_explicit(&queue->closing, memory_order_acquire))
             stage->closing |= (uint64_t)1 << index;
     }
@@ -139,6 +138,7 @@ static struct request *queue_next(struct submit_stage *stage, uint32_t index)
         stage->pending &= ~((uint64_t)1 << index);
         return NULL;
     }
+    ahead_requests_next(queue->popped, queue->popped_n, queue->popped_at);
     return queue->popped[queue->popped_at++];
 }
 
@@ -344,9 +344,11 @@ static uint32_t submit_reclaim(struct submit_stage *stage, uint64_t now_ns)
 
     do {
         n = ring_pop_n_sc(&stage->returned, (void **)chunks, SUBMIT_BURST);
-        chunks_prefetch(chunks, n);
-        for (uint32_t i = 0; i < n; i++)
+        ahead_chunks_begin(chunks, n);
+        for (uint32_t i = 0; i < n; i++) {
+            ahead_chunks_next(chunks, n, i);
             chunk_reclaim(stage, chunks[i], now_ns);
+        }
         total += n;
     } while (n == SUBMIT_BURST);
     return total;

@@ -55,6 +55,11 @@ void moment_approach(uint64_t due_ns, uint64_t now)
     }
 }
 
+uint64_t thread_cpu_now_ns(void)
+{
+    return clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 const char *size_text(char *buffer, uint64_t bytes)
 {
     static const char suffixes[] = "KMGT";

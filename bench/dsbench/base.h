@@ -24,6 +24,9 @@ uint64_t cpu_now_ns(void);
  * called until due_ns has come. It also returns when a signal arrives. */
 void moment_approach(uint64_t due_ns, uint64_t now);
 
+/* thread_cpu_now_ns is that of the calling thread alone. */
+uint64_t thread_cpu_now_ns(void);
+
 /* size_text writes 65536 as "64K", 1000 as "1000": the form that --size takes. Returns buffer. */
 #define SIZE_TEXT_BYTES 24
 const char *size_text(char *buffer, uint64_t bytes);

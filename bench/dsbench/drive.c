@@ -26,7 +26,8 @@ void drive_request_fill(struct drive *d, struct ds_request *request, uint64_t sl
 {
     struct block block = sequence_next(d->sequence);
     uint64_t size = d->sequence->size;
-    uint64_t at = d->by_block ? (block.index - d->sequence->order_base) * size : slot * size;
+    uint64_t at = d->by_block ? (block.index - d->sequence->order_base) * size
+                              : (d->slots_before + slot) * size;
 
     d->slots[slot] = (struct drive_slot){.offset = block.offset, .file = block.file};
     request->file = d->session->files[block.file];
@@ -48,7 +49,7 @@ void drive_request_fill(struct drive *d, struct ds_request *request, uint64_t sl
 
 /* Hands over batch[0..n). Queue and tables are sized so that nothing can be refused; if something
  * is, the run ends instead of waiting for results that never come. */
-static void batch_send(struct drive *d, uint32_t n)
+void drive_send(struct drive *d, uint32_t n)
 {
     int accepted = ds_queue_enqueue_batch(d->queue, d->batch, n);
 
@@ -63,7 +64,7 @@ static void batch_send(struct drive *d, uint32_t n)
     ds_queue_submit(d->queue);
 }
 
-static bool drive_goes_on(const struct drive *d, uint64_t now)
+bool drive_goes_on(const struct drive *d, uint64_t now)
 {
     return d->errors == 0 && d->issued < d->issue_max &&
            (d->stop == NULL || !atomic_load_explicit(d->stop, memory_order_relaxed)) &&
@@ -71,7 +72,7 @@ static bool drive_goes_on(const struct drive *d, uint64_t now)
            !atomic_load_explicit(&interrupted, memory_order_relaxed);
 }
 
-static void results_take(struct drive *d, const struct ds_result *results, uint32_t n)
+void drive_take(struct drive *d, const struct ds_result *results, uint32_t n)
 {
     uint64_t bytes = 0;
 
@@ -96,7 +97,7 @@ static void drive_complete(void *ctx, const struct ds_result *results, uint32_t 
      * acquire: pairs with the release in drive_pass. Bounded: submitting never blocks. */
     while (!atomic_load_explicit(&d->primed, memory_order_acquire))
         sched_yield();
-    results_take(d, results, n);
+    drive_take(d, results, n);
     now = now_ns();
     if (drive_goes_on(d, now)) {
         uint32_t refill = (uint32_t)min_u64(n, d->issue_max - d->issued);
@@ -104,13 +105,30 @@ static void drive_complete(void *ctx, const struct ds_result *results, uint32_t 
         for (uint32_t i = 0; i < refill; i++)
             drive_request_fill(d, &d->batch[i], results[i].user_data);
         d->issued += refill;
-        batch_send(d, refill);
+        drive_send(d, refill);
     }
     if (d->in_flight == 0) {
         d->end_ns = now;
         d->end_cpu_ns = cpu_now_ns();
         sem_post(&d->done);
     }
+}
+
+/* Twice the depth: a callback enqueues before the slots of its own results are free. */
+static int queue_create(struct drive *drive)
+{
+    struct ds_queue_config config = *ds_queue_config(.capacity = drive->depth * 2,
+                                                     .flags = DS_QUEUE_SINGLE_PRODUCER,
+                                                     .priority = drive->priority,
+                                                     .name = "dsbench");
+
+    if (drive->polled) {
+        config.flags |= DS_QUEUE_SINGLE_CONSUMER;
+    } else {
+        config.on_complete = drive->on_complete != NULL ? drive->on_complete : drive_complete;
+        config.on_complete_ctx = drive->on_complete != NULL ? drive->on_complete_ctx : drive;
+    }
+    return ds_queue_create(drive->session->engine, &config, &drive->queue);
 }
 
 int drive_open(struct drive *drive)
@@ -133,16 +151,7 @@ int drive_open(struct drive *drive)
         }
     }
     sem_init(&drive->done, 0, 0);
-    /* twice the depth: a callback enqueues before the slots of its own results are free */
-    error = ds_queue_create(
-        drive->session->engine,
-        ds_queue_config(.flags = DS_QUEUE_SINGLE_PRODUCER, .capacity = drive->depth * 2,
-                        .priority = drive->priority, .name = "dsbench",
-                        .on_complete =
-                            drive->on_complete != NULL ? drive->on_complete : drive_complete,
-                        .on_complete_ctx =
-                            drive->on_complete != NULL ? drive->on_complete_ctx : drive),
-        &drive->queue);
+    error = queue_create(drive);
     if (error != 0)
         complain("no queue for %u requests: %s", drive->depth, strerror(-error));
     return error;
@@ -206,7 +215,7 @@ void drive_pass(struct drive *drive, const char *progress, struct measure *measu
     start_ns = now_ns();
     drive->end_ns = start_ns;
     drive->end_cpu_ns = start_cpu_ns;
-    batch_send(drive, first);
+    drive_send(drive, first);
     if (drive->in_flight == 0)
         sem_post(&drive->done);
     /* release: pairs with the acquire in drive_complete */

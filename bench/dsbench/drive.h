@@ -21,6 +21,8 @@ struct drive {
     const struct packed *packed; /* where the blocks lie compressed; NULL = read them as they are */
     uint32_t depth;
     uint32_t priority;        /* enum ds_priority of the queue */
+    bool polled;              /* results are polled, by whoever calls drive_take */
+    uint64_t slots_before;    /* of others, in the same target */
     bool by_block;            /* a block goes to its own place in the target, not to its slot's */
     struct ds_request *batch; /* `depth` requests, refilled in place */
     struct drive_slot *slots; /* what is in flight under user_data 0..depth-1 */
@@ -49,6 +51,12 @@ void drive_close(struct drive *drive);
 
 /* drive_request_fill makes a request of the next place in the sequence, for a slot. */
 void drive_request_fill(struct drive *drive, struct ds_request *request, uint64_t slot);
+
+/* For a loop of one's own: drive_send enqueues and submits batch[0..n), drive_take counts results,
+ * and drive_goes_on tells whether there is more to issue. */
+void drive_send(struct drive *drive, uint32_t n);
+void drive_take(struct drive *drive, const struct ds_result *results, uint32_t n);
+bool drive_goes_on(const struct drive *drive, uint64_t now);
 
 /* drive_failure_tell complains about a result. */
 void drive_failure_tell(const struct drive *drive, const struct ds_result *result);

@@ -2,6 +2,7 @@
 
 #include "background.h"
 #include "base.h"
+#include "clients.h"
 #include "drive.h"
 
 #include <errno.h>
@@ -18,7 +19,8 @@ struct engine_run {
     struct sequence sequence;
     struct target target;
     struct drive drive;
-    struct open_loop *open_loop;   /* NULL = drive_pass */
+    struct open_loop *open_loop;   /* NULL = drive_pass or clients_pass */
+    struct clients *clients;       /* NULL = none */
     struct timeline *timeline;     /* NULL = none */
     struct packed packed;          /* with workload.codec */
     struct background *background; /* NULL = none */
@@ -90,10 +92,13 @@ int engine_run_open(struct session *session, const struct workload *workload,
                                   .depth = workload->depth,
                                   .priority = workload->priority,
                                   .by_block = workload->verify};
-        error = workload->rate_per_s > 0
-                    ? open_loop_open(&r->drive, workload->rate_per_s, workload->poisson,
-                                     workload->seed, &r->open_loop)
-                    : drive_open(&r->drive);
+        if (workload->rate_per_s > 0)
+            error = open_loop_open(&r->drive, workload->rate_per_s, workload->poisson,
+                                   workload->seed, &r->open_loop);
+        else if (workload->clients > 0)
+            error = clients_open(&r->drive, workload->clients, &r->clients);
+        else
+            error = drive_open(&r->drive);
     }
     if (error == 0 && workload->timeline_ms > 0)
         error = timeline_open(session, workload->timeline_ms, &r->timeline);
@@ -118,6 +123,7 @@ void engine_run_close(struct engine_run **run)
     background_close(&r->background);
     timeline_close(&r->timeline);
     open_loop_close(&r->open_loop);
+    clients_close(&r->clients);
     drive_close(&r->drive);
     packed_close(&r->packed);
     target_close(&r->target);
@@ -169,12 +175,13 @@ static void shares_finish(struct stage_share *shares, uint32_t lanes, uint64_t w
     }
 }
 
-static void pass_run(struct engine_run *run, uint64_t issue_max, const char *progress,
+static int pass_run(struct engine_run *run, uint64_t issue_max, const char *progress,
                      struct engine_result *result)
 {
     const struct workload *w = &run->workload;
     struct ds_counters *counters = calloc(2, sizeof(*counters)); /* 100 KiB: too big a frame */
     uint64_t left_ns = 0;
+    int error = 0;
 
     if (w->most_ns != 0)
         left_ns = w->most_ns > result->measure.wall_ns ? w->most_ns - result->measure.wall_ns : 1;
@@ -187,6 +194,8 @@ static void pass_run(struct engine_run *run, uint64_t issue_max, const char *pro
     run->drive.deadline_ns = left_ns == 0 ? 0 : now_ns() + left_ns;
     if (run->open_loop != NULL)
         open_loop_pass(run->open_loop, &result->measure, &result->open);
+    else if (run->clients != NULL)
+        error = clients_pass(run->clients, &run->drive, &result->measure);
     else
         drive_pass(&run->drive, progress, &result->measure);
     if (counters != NULL) {
@@ -194,6 +203,7 @@ static void pass_run(struct engine_run *run, uint64_t issue_max, const char *pro
         shares_add(result->stages, &counters[0], &counters[1]);
     }
     free(counters);
+    return error;
 }
 
 static bool is_over(const struct engine_run *run, const struct engine_result *result)
@@ -224,9 +234,9 @@ static int verified_run(struct engine_run *run, const char *progress, struct eng
             order_shuffle(run->order, n, w->sequential, &run->random);
             s->order = run->order;
             s->next = 0;
-            pass_run(run, n, progress, result);
-            if (result->measure.errors != 0)
-                return 0;
+            error = pass_run(run, n, progress, result);
+            if (error != 0 || result->measure.errors != 0)
+                return error;
             error = verify_window(s, &run->target, n, run->drive.issued, poison, &result->verdict);
             if (error != 0)
                 return error;
@@ -244,7 +254,7 @@ static int watched_run(struct engine_run *run, const char *progress, struct engi
     if (run->workload.verify)
         error = verified_run(run, progress, result);
     else
-        pass_run(run, UINT64_MAX, progress, result);
+        error = pass_run(run, UINT64_MAX, progress, result);
     if (run->timeline != NULL)
         timeline_stop(run->timeline);
     return error;

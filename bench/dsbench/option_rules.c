@@ -34,6 +34,10 @@ int options_check(const struct options *o)
         complain("--reads nil reads nothing, so there is nothing for --codecs to unpack");
         return -EINVAL;
     }
+    if (o->clients > 0 && (o->verify || o->rate > 0)) {
+        complain("--clients goes with neither --verify nor --rate");
+        return -EINVAL;
+    }
     if (o->codec != 0 && o->read == DS_READ_NIL) {
         complain("--read nil reads nothing, so there is nothing for --codec to unpack");
         return -EINVAL;

@@ -1,5 +1,6 @@
 #include "option_table.h"
 
+#include "clients.h"
 #include "codec_data.h"
 #include "coder.h"
 
@@ -202,6 +203,10 @@ const struct option_row option_rows[] = {
      "of one request, at most 1G (default 64K; demo: the four)"},
     {"depth", OPTION_COUNT, CHOSEN | FRAMES, AT(depth), 1, DEPTH_MAX, NULL, "N",
      "requests in flight (default 32; demo, frametime: by size)"},
+    {"clients", OPTION_COUNT, RUN, AT(clients), 1, CLIENTS_MAX, NULL, "N",
+     "threads that enqueue and poll, each on a queue of its own,\n"
+     "and share the depth; without it completion callbacks enqueue\n"
+     "what follows, on the thread that completes"},
     {"seconds", OPTION_REAL, STREAM | CODEC, AT(seconds), 0.01, 86400, NULL, "S",
      "of one run (default 1; run: 3; without where --requests is\n"
      "given; demo: repeat each size so long, at most ten times)"},

@@ -45,6 +45,7 @@ struct options {
     bool keep;
     uint64_t size;  /* of a request, bytes; 0 in demo = the usual four */
     uint32_t depth; /* requests in flight; 0 in demo = by size */
+    uint32_t clients; /* threads that enqueue and poll; 0 = none */
     int sequential;
     double seconds;    /* 0 = no limit in time */
     uint64_t requests; /* 0 = no limit in number */

@@ -116,10 +116,12 @@ const char *record_key(char *buffer, const struct record *record)
     const struct json_value *config = json_get(record->document.root, "config");
     const struct json_value *path = json_get(record->document.root, "path");
     double rate = json_real(config, "rate", 0);
-    char size[SIZE_TEXT_BYTES], codec[32] = "", offered[32] = "";
+    char size[SIZE_TEXT_BYTES], codec[32] = "", offered[32] = "", clients[32] = "";
 
     if (strcmp(json_text(config, "codec", "none"), "none") != 0)
         snprintf(codec, sizeof(codec), " %s", json_text(config, "codec", ""));
+    if (json_real(config, "clients", 0) > 0)
+        snprintf(clients, sizeof(clients), " clients %.0f", json_real(config, "clients", 0));
     if (rate > 0)
         snprintf(offered, sizeof(offered), " rate %.0f", rate);
     snprintf(buffer, RECORD_KEY_BYTES, "%s %s depth %.0f %s %s %s %s %s%s%s%s%s",
@@ -136,7 +138,6 @@ const char *record_key(char *buffer, const struct record *record)
     if (json_get(config, "copy_path") != NULL) /* frametime */
         snprintf(buffer + strlen(buffer), RECORD_KEY_BYTES - strlen(buffer), " by %s groups %.0f",
                  json_text(config, "copy_path", "?"), json_real(config, "scatter_groups", 0));
-    if (offered[0] != '\0')
-        snprintf(buffer + strlen(buffer), RECORD_KEY_BYTES - strlen(buffer), "%s", offered);
+    snprintf(buffer + strlen(buffer), RECORD_KEY_BYTES - strlen(buffer), "%s%s", offered, clients);
     return buffer;
 }

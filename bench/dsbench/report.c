@@ -185,6 +185,10 @@ void report_rates(FILE *out, const struct report *report)
     fprintf(out, "rate        %.3f GB/s, %.0f requests/s, %.2f us CPU a request, %.2f s\n",
             report->bytes_per_s / 1e9, report->requests_per_s, report->cpu_us_per_request,
             (double)r->measure.wall_ns / NS_PER_S);
+    if (report->workload->clients > 0)
+        fprintf(out, "clients     %u, %.2f us of that CPU time; %.2f us are the engine's\n",
+                report->workload->clients, measure_client_cpu_us_per_request(&r->measure),
+                report->cpu_us_per_request - measure_client_cpu_us_per_request(&r->measure));
     fprintf(out, "latency     p50 %.1f us, p90 %.1f, p99 %.1f, p99.9 %.1f, max %.1f\n",
             (double)ds_histogram_quantile(h, 0.5) / 1000,
             (double)ds_histogram_quantile(h, 0.9) / 1000,

@@ -19,6 +19,7 @@ static void config_write(struct json *json, const struct report *report)
     json_integer(json, "files_bytes", s->inputs.bytes);
     json_integer(json, "size", w->size);
     json_integer(json, "depth", w->depth);
+    json_integer(json, "clients", w->clients);
     json_string(json, "pattern", w->sequential ? "sequential" : "random");
     json_number(json, "seconds_max", (double)w->most_ns / NS_PER_S);
     json_integer(json, "requests_max", w->requests_max);
@@ -106,6 +107,9 @@ static void result_write(struct json *json, const struct report *report)
     json_integer(json, "rounds", report->rounds);
     json_number(json, "bytes_per_s", report->bytes_per_s);
     json_number(json, "cpu_us_per_request", report->cpu_us_per_request);
+    if (report->workload->clients > 0)
+        json_number(json, "client_cpu_us_per_request",
+                    measure_client_cpu_us_per_request(&r->measure));
     json_integer(json, "errors", r->measure.errors);
     if (r->packed_ratio > 0)
         json_number(json, "packed_ratio", r->packed_ratio);

@@ -12,6 +12,7 @@ struct workload workload_make(const struct options *options, uint64_t size, uint
         .size = options->size != 0 ? options->size : size,
         .depth = options->depth != 0 ? options->depth : depth,
         .sequential = options->sequential,
+        .clients = options->clients,
         .verify = options->verify,
         .priority = options->priority,
         .background = options->background,

@@ -10,6 +10,7 @@
 struct workload {
     uint64_t size;  /* of a request, bytes */
     uint32_t depth; /* requests in flight */
+    uint32_t clients; /* threads that enqueue and poll; 0 = completion callbacks do it */
     bool sequential;
     bool verify;
     uint32_t priority;     /* enum ds_priority */

@@ -80,6 +80,9 @@ bad_arguments() {
     refused 2 'none of fixed, poisson' run --rate 5 --arrival late
     refused 2 'needs --rate' run --arrival fixed
     refused 2 'choose one' run --rate 5 --verify
+    refused 2 'neither --verify nor --rate' run --clients 2 --verify
+    refused 2 'neither --verify nor --rate' run --clients 2 --rate 5
+    refused 2 'is not within 1 to 16' run --clients 17
     refused 2 'not within' run --timeline 1
     refused 2 'needs --out' sweep
     refused 2 'it is for sweep' codec --codecs none
@@ -222,7 +225,8 @@ for r in rs:
     fields = {"seconds", "requests", "bytes", "requests_per_s", "requests_per_s_min",
               "requests_per_s_max", "rounds", "bytes_per_s", "cpu_us_per_request", "errors",
               "latency_us", "background", "verify"}
-    assert set(q) - {"open_loop", "packed_ratio"} == fields, set(q)
+    assert ("client_cpu_us_per_request" in q) == (r["config"]["clients"] > 0)
+    assert set(q) - {"open_loop", "packed_ratio", "client_cpu_us_per_request"} == fields, set(q)
     assert q["errors"] == 0 and q["requests"] > 0 and q["seconds"] > 0
     if r["command"] != "compare":
         assert abs(q["requests_per_s"] * q["seconds"] / q["requests"] - 1) < 0.01
@@ -504,6 +508,12 @@ q["latency_us"]["p50"] > 20000 and q["requests_per_s"] < 5e6' \
     json_holds "a number of requests at a rate" \
         'q["requests"] == 50 and q["open_loop"]["unsent"] == 0' \
         run --rate 5000 --requests 50 --size 4K --bytes 4M --dest host
+    json_holds "clients" 'q["requests"] == 1003 and q["bytes"] == 1003 * 4096 and
+r["config"]["clients"] == 3 and 0 < q["client_cpu_us_per_request"] < q["cpu_us_per_request"]' \
+        run --clients 3 --requests 1003 --depth 64 --size 4K --bytes 4M --dest host
+    json_holds "more clients than requests in flight" 'q["requests"] == 100' \
+        run --clients 4 --requests 100 --depth 2 --size 4K --bytes 4M --dest host \
+        --pattern sequential
     json_holds "a timeline" 'len(r["timeline"]["samples"]) >= 3 and
 all(len(s["busy"]) == len(s["waiting"]) == len(r["stages"]) and
 all(0 <= x <= 1 for x in s["busy"] + s["waiting"]) for s in r["timeline"]["samples"]) and
