@@ -1,7 +1,6 @@
 /* Enqueue, submit, poll, wait: the application's side of a queue. */
 #include "engine/queue.h"
 
-#include "engine/ahead.h"
 #include "engine/clock.h"
 #include "engine/file.h"
 #include "engine/image/split.h"
@@ -422,11 +421,10 @@ uint32_t ds_queue_poll(struct ds_queue *queue, struct ds_result *results, uint32
         n = results_pop(queue, requests, min_u32(max - total, ARRAY_LENGTH(requests)));
         if (n == 0)
             break;
-        ahead_requests_begin(requests, n);
-        for (uint32_t i = 0; i < n; i++) {
-            ahead_requests_next(requests, n, i);
+        for (uint32_t i = 0; i < n; i++)
+            request_prefetch(requests[i]);
+        for (uint32_t i = 0; i < n; i++)
             request_result(requests[i], &results[total + i]);
-        }
         queue_give_slots(queue, requests, n);
         total += n;
     }
