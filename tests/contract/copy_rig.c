@@ -168,6 +168,7 @@ void rig_backend(struct rig *rig, const struct rig_options *options)
         .batches_max = options->batches_max,
         .batch_regions_max = options->regions_max,
         .copy_path = options->copy_path,
+        .decode_path = options->decode_path,
         .scatter_max_bytes = options->scatter_max_bytes,
         .scatter_groups_max = options->scatter_groups_max,
         .log = rig_log,
@@ -191,7 +192,8 @@ void rig_backend(struct rig *rig, const struct rig_options *options)
         cr_skip_test("no Vulkan device");
     if (error == -ENOTSUP && options->staging == DS_VULKAN_STAGING_IMPORT)
         cr_skip_test("the device cannot import host memory");
-    if (error == -ENOTSUP && options->copy_path == DS_VULKAN_PATH_SCATTER)
+    if (error == -ENOTSUP && (options->copy_path == DS_VULKAN_PATH_SCATTER ||
+                              options->decode_path != DS_VULKAN_DECODE_AUTO))
         cr_skip_test("the device or this build cannot copy by shader");
     cr_assert_eq(error, 0, "ds_vulkan_backend_create: %d", error);
     if (options->own)

@@ -22,6 +22,7 @@ struct rig_options {
     enum ds_vulkan_copy_path copy_path;
     uint32_t scatter_max_bytes;
     uint32_t scatter_groups_max;
+    enum ds_vulkan_decode_path decode_path;
 };
 
 /* What the hooks saw, and what they shall answer. Lent devices only. */

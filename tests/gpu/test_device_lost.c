@@ -22,6 +22,8 @@ struct loss {
     struct ds_status_array *array;
     struct vk_util_buffer buffer;
     uint8_t *content;
+    uint8_t *packed;       /* content of REQUEST_BYTES each, for the GPU to decode; or NULL */
+    size_t packed_bytes[REQUESTS], packed_bound;
 };
 
 static void loss_file(struct loss *loss)
@@ -38,10 +40,26 @@ static void loss_file(struct loss *loss)
     close(fd);
 }
 
-static void loss_open(struct loss *loss, enum ds_topology topology)
+static void loss_pack(struct loss *loss)
+{
+    struct ds_codec *codec;
+
+    cr_assert_eq(ds_codec_create(DS_CODEC_GDEFLATE, NULL, &codec), 0);
+    loss->packed_bound = ds_codec_compress_bound(codec, REQUEST_BYTES);
+    loss->packed = malloc(loss->packed_bound * REQUESTS);
+    for (uint32_t i = 0; i < REQUESTS; i++)
+        cr_assert_eq(ds_codec_compress(codec, 1, loss->content + i * REQUEST_BYTES, REQUEST_BYTES,
+                                       loss->packed + i * loss->packed_bound, loss->packed_bound,
+                                       &loss->packed_bytes[i]), 0);
+    ds_codec_destroy(&codec);
+}
+
+static void loss_open(struct loss *loss, enum ds_topology topology, bool decodes)
 {
     struct rig_options options = {.no_validation = true, .regions_max = 4};
 
+    if (decodes)
+        options.decode_path = DS_VULKAN_DECODE_GPU;
     memset(loss, 0, sizeof(*loss));
     rig_backend(&loss->rig, &options);
     cr_assert_eq(ds_engine_create(ds_engine_config(.vulkan = loss->rig.backend,
@@ -50,6 +68,8 @@ static void loss_open(struct loss *loss, enum ds_topology topology)
     cr_assert_eq(ds_queue_create(loss->engine, NULL, &loss->queue), 0);
     cr_assert_eq(ds_status_array_create(loss->engine, 1, &loss->array), 0);
     loss_file(loss);
+    if (decodes)
+        loss_pack(loss);
     vk_util_buffer(loss->rig.util, FILE_BYTES, 0, true, &loss->buffer);
 }
 
@@ -63,6 +83,7 @@ static void loss_close(struct loss *loss)
     loss->rig.util->DeviceWaitIdle(loss->rig.util->device);
     vk_util_buffer_free(loss->rig.util, &loss->buffer);
     free(loss->content);
+    free(loss->packed);
     rig_close(&loss->rig);
 }
 
@@ -72,13 +93,22 @@ static uint32_t stream(struct loss *loss, int32_t status)
     bool seen[REQUESTS] = {false};
     uint32_t n = 0;
 
-    for (uint32_t i = 0; i < REQUESTS; i++)
-        cr_assert_eq(ds_queue_enqueue(
-                         loss->queue,
-                         ds_request(.file = loss->file, .offset = i * REQUEST_BYTES,
-                                    .size = REQUEST_BYTES, .user_data = i,
-                                    .gpu_buffer = ds_vulkan_buffer(loss->buffer.buffer),
-                                    .gpu_offset = i * REQUEST_BYTES)), 0);
+    for (uint32_t i = 0; i < REQUESTS; i++) {
+        struct ds_request request = *ds_request(
+            .file = loss->file, .offset = i * REQUEST_BYTES, .size = REQUEST_BYTES, .user_data = i,
+            .gpu_buffer = ds_vulkan_buffer(loss->buffer.buffer), .gpu_offset = i * REQUEST_BYTES);
+
+        if (loss->packed != NULL) {
+            request.file = NULL;
+            request.fd = -1;
+            request.offset = 0;
+            request.source = loss->packed + i * loss->packed_bound;
+            request.size = loss->packed_bytes[i];
+            request.codec = DS_CODEC_GDEFLATE;
+            request.uncompressed_size = REQUEST_BYTES;
+        }
+        cr_assert_eq(ds_queue_enqueue(loss->queue, &request), 0);
+    }
     cr_assert_eq(ds_queue_enqueue_status(loss->queue, loss->array, 0), 0);
     ds_queue_submit(loss->queue);
     for (uint32_t i = 0; i < REQUESTS; i++) {
@@ -103,13 +133,13 @@ static void wait_for_status(struct loss *loss, int32_t status)
     cr_assert_eq(ds_status_array_get(loss->array, 0, NULL), status);
 }
 
-static void lost(enum ds_topology topology, bool at_submit)
+static void lost(enum ds_topology topology, bool at_submit, bool decodes)
 {
     struct ds_error_record *record = calloc(1, sizeof(*record));
     struct loss loss;
 
     record->struct_size = sizeof(*record);
-    loss_open(&loss, topology);
+    loss_open(&loss, topology, decodes);
     cr_assert_eq(stream(&loss, DS_STATUS_OK), REQUESTS);
     wait_for_status(&loss, DS_STATUS_OK);
     cr_assert_eq(memcmp(loss.buffer.mapped, loss.content, FILE_BYTES), 0);
@@ -129,12 +159,12 @@ static void lost(enum ds_topology topology, bool at_submit)
     loss_close(&loss);
 }
 
-static void lost_and_made_anew(enum ds_topology topology, bool at_submit)
+static void lost_and_made_anew(enum ds_topology topology, bool at_submit, bool decodes)
 {
     struct loss again;
 
-    lost(topology, at_submit);
-    loss_open(&again, topology); /* which also clears the hooks */
+    lost(topology, at_submit, decodes);
+    loss_open(&again, topology, decodes); /* which also clears the hooks */
     cr_assert_eq(stream(&again, DS_STATUS_OK), REQUESTS);
     cr_assert_eq(memcmp(again.buffer.mapped, again.content, FILE_BYTES), 0);
     loss_close(&again);
@@ -142,22 +172,22 @@ static void lost_and_made_anew(enum ds_topology topology, bool at_submit)
 
 Test(device_lost, at_submit_shared)
 {
-    lost_and_made_anew(DS_TOPOLOGY_SHARED, true);
+    lost_and_made_anew(DS_TOPOLOGY_SHARED, true, false);
 }
 
 Test(device_lost, at_submit_dedicated)
 {
-    lost_and_made_anew(DS_TOPOLOGY_DEDICATED, true);
+    lost_and_made_anew(DS_TOPOLOGY_DEDICATED, true, false);
 }
 
 Test(device_lost, while_waiting_shared)
 {
-    lost_and_made_anew(DS_TOPOLOGY_SHARED, false);
+    lost_and_made_anew(DS_TOPOLOGY_SHARED, false, false);
 }
 
 Test(device_lost, while_waiting_dedicated)
 {
-    lost_and_made_anew(DS_TOPOLOGY_DEDICATED, false);
+    lost_and_made_anew(DS_TOPOLOGY_DEDICATED, false, false);
 }
 
 /* Takes `n` requests; the engine has a thread. */
@@ -180,7 +210,7 @@ static void lost_while_the_application_decodes(enum ds_topology topology)
     struct ds_result results[N];
     struct loss loss;
 
-    loss_open(&loss, topology);
+    loss_open(&loss, topology, false);
     for (uint32_t i = 0; i < N; i++)
         cr_assert_eq(ds_queue_enqueue(
                          loss.queue,
@@ -216,4 +246,15 @@ Test(device_lost, while_the_application_decodes_shared)
 Test(device_lost, while_the_application_decodes_dedicated)
 {
     lost_while_the_application_decodes(DS_TOPOLOGY_DEDICATED);
+}
+
+/* No verdict is read then: the statuses say that the GPU has not run. */
+Test(device_lost, at_submit_of_what_the_gpu_decodes, .timeout = 60)
+{
+    lost_and_made_anew(DS_TOPOLOGY_SHARED, true, true);
+}
+
+Test(device_lost, while_the_gpu_decodes, .timeout = 60)
+{
+    lost_and_made_anew(DS_TOPOLOGY_DEDICATED, false, true);
 }
