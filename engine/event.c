@@ -1,4 +1,4 @@
-/* Event count on a futex or an eventfd. */
+/* Eventfds, and an event count on a futex or one of them. */
 #include "engine/event.h"
 
 #include <errno.h>
@@ -8,6 +8,31 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+int eventfd_get(_Atomic int *fd)
+{
+    int made = atomic_load_explicit(fd, memory_order_acquire);
+    int none = -1;
+
+    if (made >= 0)
+        return made;
+    made = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (made < 0)
+        return -errno;
+    if (atomic_compare_exchange_strong(fd, &none, made))
+        return made;
+    close(made);
+    return none;
+}
+
+void eventfd_add(int fd)
+{
+    uint64_t one = 1;
+
+    /* EAGAIN: it is at its maximum, and readable */
+    while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        continue;
+}
 
 void event_init(struct event *event)
 {
@@ -67,15 +92,9 @@ bool event_wait(struct event *event, uint32_t key, uint64_t timeout_ns)
 
 void event_wake(struct event *event)
 {
-    uint64_t one = 1;
-    ssize_t written;
-
     atomic_fetch_add_explicit(&event->sequence, 1, memory_order_release);
     if (event->fd >= 0) {
-        /* EAGAIN: the counter is full, so the waiter wakes anyway. */
-        do
-            written = write(event->fd, &one, sizeof(one));
-        while (written < 0 && errno == EINTR);
+        eventfd_add(event->fd);
         return;
     }
     syscall(SYS_futex, (uint32_t *)&event->sequence, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);

@@ -26,6 +26,11 @@ struct event {
     int fd;
 };
 
+/* eventfd_get returns the eventfd in *fd, made at the first call, or -errno; eventfd_add adds 1 to
+ * one that exists. */
+int eventfd_get(_Atomic int *fd);
+void eventfd_add(int fd);
+
 void event_init(struct event *event);
 void event_fini(struct event *event);
 

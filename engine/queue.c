@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define QUEUE_FLAGS                                                                                \
@@ -353,31 +352,6 @@ void ds_queue_submit(struct ds_queue *queue)
 void queue_publish_results(struct ds_queue *queue, struct request **requests, uint32_t n)
 {
     ring_push_n_sp(&queue->results, (void *const *)requests, n);
-}
-
-int eventfd_get(_Atomic int *fd)
-{
-    int made = atomic_load_explicit(fd, memory_order_acquire);
-    int none = -1;
-
-    if (made >= 0)
-        return made;
-    made = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (made < 0)
-        return -errno;
-    if (atomic_compare_exchange_strong(fd, &none, made))
-        return made;
-    close(made);
-    return none;
-}
-
-void eventfd_add(int fd)
-{
-    uint64_t one = 1;
-
-    /* EAGAIN: it is at its maximum, and readable */
-    while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
-        continue;
 }
 
 void queue_wake_waiters(struct ds_queue *queue)

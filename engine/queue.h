@@ -134,11 +134,6 @@ void queue_push_slot(struct ds_queue *queue, struct request *slot);
 /* queue_record_error: a request of the queue has failed; complete stage. */
 void queue_record_error(struct ds_queue *queue, const struct request *request);
 
-/* eventfd_get returns the eventfd in *fd, made at the first call, or -errno; eventfd_add adds 1 to
- * one that exists. */
-int eventfd_get(_Atomic int *fd);
-void eventfd_add(int fd);
-
 /* What the check of a request finds out beside its verdict. */
 struct request_checked {
     uint8_t fd_direct;          /* the request's own descriptor was opened with O_DIRECT */
