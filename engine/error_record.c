@@ -30,6 +30,7 @@ static void record_fill(struct ds_error_record *record, const struct request *r)
         .codec = r->codec,
         .transform = r->transform,
         .uncompressed_size = r->codec != DS_CODEC_NONE ? r->unpacked_bytes : 0,
+        .destination_bytes = r->codec != DS_CODEC_NONE ? r->kept_bytes : 0,
     };
     request_result(r, &record->result);
     snprintf(record->file_name, sizeof(record->file_name), "%s",

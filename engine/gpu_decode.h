@@ -49,7 +49,7 @@ static inline uint64_t gpu_decode_scratch(const struct gpu_decode *decode, const
 static inline bool gpu_decode_takes(const struct gpu_decode *decode, const struct request *r)
 {
     return decode->on && r->codec == DS_CODEC_GDEFLATE &&
-           r->transform == DS_CODEC_TRANSFORM_NONE && r->host == NULL &&
+           r->transform == DS_CODEC_TRANSFORM_NONE && r->host == NULL && !request_is_cut(r) &&
            (r->image != NULL || r->gpu_buffer != 0 || gpu_decode_direct(decode, r)) &&
            gpu_decode_scratch(decode, r) <= decode->scratch_bytes;
 }

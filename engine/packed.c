@@ -34,6 +34,7 @@ void packed_hand_to_gpu(struct chunk *chunk, const struct host *host)
     enum ds_codec_error error = packed_parse(chunk->request, packed_staged(chunk), &stream);
 
     DS_ASSERT(chunk->packed && request_on_gpu(chunk->request));
+    DS_ASSERT(!request_is_cut(chunk->request));
     if (error != DS_CODEC_ERROR_NONE) {
         packed_fail(chunk, host, error, 0);
         return;

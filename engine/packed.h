@@ -131,12 +131,12 @@ static inline void packed_done(struct chunk *chunk, uint8_t *decoded)
 {
     const struct request *r = chunk->request;
 
-    DS_ASSERT(chunk->packed);
+    DS_ASSERT(chunk->packed && !(r->in_place && request_is_cut(r)));
     chunk->packed = 0;
     chunk->kind = CHUNK_READ;
     chunk->memory = decoded;
     chunk->file_offset = r->offset;
-    chunk->payload_bytes = (uint32_t)r->unpacked_bytes;
+    chunk->payload_bytes = (uint32_t)request_kept_bytes(r);
 }
 
 #endif

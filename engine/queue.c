@@ -116,8 +116,7 @@ static void slot_fill(struct request *slot, const struct ds_request *request, ui
     slot->name = request->name;
     slot->image = NULL;
     slot->gpu_address = request->gpu_address;
-    slot->special =
-        ((uintptr_t)request->source | request->gpu_address | request->codec) != 0;
+    slot->special = ((uintptr_t)request->source | request->gpu_address | request->codec) != 0;
     slot->codec = (uint8_t)request->codec;
     slot->transform = (uint8_t)request->transform;
     slot->unpacked_bytes = request->codec != DS_CODEC_NONE ? request->uncompressed_size
@@ -170,10 +169,25 @@ static void slot_add_mapped(struct request *slot, const struct ds_request *reque
     const struct queue_port *port = &slot->queue->port;
 
     if (request->op != DS_OP_READ || slot->unpacked_bytes > port->mapped_max_bytes ||
-        (request->codec != DS_CODEC_NONE && !port->mapped_decodes))
+        (request->codec != DS_CODEC_NONE && (!port->mapped_decodes || request_is_cut(slot))))
         return;
     slot->host = (uint8_t *)request->gpu_mapped + request->gpu_offset;
     slot->special |= SPECIAL_MAPPED;
+}
+
+static void slot_add_extras(struct request *slot, const struct ds_request *request,
+                            const struct request_checked *checked)
+{
+    bool packed = request->codec != DS_CODEC_NONE;
+
+    if (request->image_target != NULL)
+        slot_add_image(slot, checked);
+    if (packed)
+        slot->kept_bytes = (uint32_t)request->destination_bytes;
+    if (packed && checked->on_gpu)
+        slot->special |= SPECIAL_ON_GPU; /* it writes by itself: no mapping is needed */
+    else if (request->gpu_mapped != NULL)
+        slot_add_mapped(slot, request);
 }
 
 static bool source_is_allowed(const struct ds_queue *queue, const struct ds_request *request)
@@ -205,12 +219,8 @@ static int enqueue(struct ds_queue *queue, const struct ds_request *request,
         slot->wait_value = wait->value;
         slot->special = 1;
     }
-    if (request->image_target != NULL)
-        slot_add_image(slot, &checked);
-    if (UNLIKELY(request->codec != DS_CODEC_NONE) && checked.on_gpu)
-        slot->special |= SPECIAL_ON_GPU; /* it writes by itself: no mapping is needed */
-    else if (UNLIKELY(request->gpu_mapped != NULL))
-        slot_add_mapped(slot, request);
+    if (UNLIKELY(checked.extras))
+        slot_add_extras(slot, request, &checked);
     request_life_begin(slot);
     queue_push_slot(queue, slot);
     return 0;

@@ -136,6 +136,7 @@ void queue_record_error(struct ds_queue *queue, const struct request *request);
 
 /* What the check of a request finds out beside its verdict. */
 struct request_checked {
+    bool extras;                /* it has what most do not: a mapping, an image or a codec */
     uint8_t fd_direct;          /* the request's own descriptor was opened with O_DIRECT */
     uint32_t room_bytes;        /* see struct request */
     bool on_gpu;                /* with a codec: the GPU decodes it */

@@ -57,7 +57,10 @@ static int image_check(const struct queue_port *port, const struct ds_request *r
 /* What the destination receives. */
 static uint64_t memory_bytes(const struct ds_request *request)
 {
-    return request->codec != DS_CODEC_NONE ? request->uncompressed_size : request->size;
+    if (request->codec == DS_CODEC_NONE)
+        return request->size;
+    return request->destination_bytes != 0 ? request->destination_bytes
+                                           : request->uncompressed_size;
 }
 
 static int memory_check(const struct queue_port *port, const struct ds_request *request)
@@ -85,7 +88,7 @@ static int flush_check(const struct ds_request *request)
     return request->size != 0 || request->offset != 0 || request->host != NULL ||
                    request->gpu_buffer != 0 || request->gpu_address != 0 ||
                    request->source != NULL || request->image_target != NULL ||
-                   request->codec != DS_CODEC_NONE
+                   request->codec != DS_CODEC_NONE || request->destination_bytes != 0
                ? -EINVAL
                : 0;
 }
@@ -106,11 +109,24 @@ static int custom_check(const struct queue_port *port)
     return -ENOTSUP;
 }
 
+/* Decoded bytes are dropped only where they are copied to their destination. */
+static bool kept_valid(const struct ds_request *request)
+{
+    uint64_t bytes = request->destination_bytes;
+
+    if (bytes == 0 || bytes == request->uncompressed_size)
+        return true;
+    return bytes < request->uncompressed_size && request->codec != DS_CODEC_NONE &&
+           request->host == NULL && request->image_target == NULL &&
+           (request->gpu_buffer != 0 || request->gpu_address != 0);
+}
+
 static int codec_shape_check(const struct queue_port *port, const struct ds_request *request)
 {
-    if (LIKELY((request->codec | request->transform | request->uncompressed_size) == 0))
+    if (LIKELY((request->codec | request->transform | request->uncompressed_size |
+                request->destination_bytes) == 0))
         return 0;
-    if (request->transform > DS_CODEC_TRANSFORM_BC5)
+    if (request->transform > DS_CODEC_TRANSFORM_BC5 || !kept_valid(request))
         return -EINVAL;
     if (request->codec == DS_CODEC_NONE)
         return request->transform != DS_CODEC_TRANSFORM_NONE ||
@@ -199,6 +215,7 @@ static bool goes_to_gpu(const struct queue_port *port, const struct ds_request *
         .host = request->host,
         .size = request->size,
         .unpacked_bytes = request->uncompressed_size,
+        .kept_bytes = (uint32_t)request->destination_bytes,
         .gpu_buffer = request->gpu_buffer,
         .gpu_offset = request->gpu_offset,
         .image = image ? &checked->target : NULL,
@@ -263,14 +280,14 @@ static int extras_check(const struct ds_queue *queue, const struct ds_request *r
 int request_check(const struct ds_queue *queue, const struct ds_request *request,
                   struct request_checked *checked)
 {
-    uintptr_t extras = (uintptr_t)request->gpu_mapped | (uintptr_t)request->image_target |
-                       request->codec;
     int rc = shape_check(&queue->port, request);
 
+    checked->extras = ((uintptr_t)request->gpu_mapped | (uintptr_t)request->image_target |
+                       request->codec) != 0;
     checked->room_bytes = 0;
     if (rc == 0)
         rc = file_check(&queue->port, request, &checked->fd_direct);
-    if (UNLIKELY(extras != 0) && rc == 0)
+    if (UNLIKELY(checked->extras) && rc == 0)
         rc = extras_check(queue, request, checked);
     return rc;
 }

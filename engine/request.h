@@ -47,7 +47,11 @@ struct request {
         uint64_t bytes_done;   /* complete stage */
     };
     uint32_t epoch;        /* signals enqueued before it; submit stage */
-    uint32_t chunks_copied; /* copy stage; unused when there is one chunk */
+    union {
+        uint32_t chunks_copied; /* copy stage; unused when there is one chunk */
+        uint32_t kept_bytes;    /* with a codec, hence one chunk: see request_kept_bytes; 0 = all.
+                                   The producer's */
+    };
     uint32_t sequence;     /* in its queue, in the order of the enqueues; submit stage */
     uint32_t notice_epoch; /* as epoch, for the notifications by the complete stage */
     uint32_t life;         /* see request_life_begin */
@@ -75,7 +79,7 @@ struct request {
     struct image_target *image; /* READ into an image: the slot's record of it; else NULL */
     uint64_t wait_semaphore; /* VkSemaphore that must reach wait_value before it begins; or 0 */
     uint64_t wait_value;
-    uint64_t unpacked_bytes; /* what the destination receives; == size without a codec */
+    uint64_t unpacked_bytes; /* what the source decodes to; == size without a codec */
 } CACHE_ALIGNED;
 
 #define REQUEST_NONE UINT32_MAX
@@ -157,6 +161,18 @@ static inline bool request_is_mapped(const struct request *request)
 static inline bool request_is_packed(const struct request *request)
 {
     return request->special && request->codec != 0;
+}
+
+/* With a codec: how many of the decoded bytes the destination receives, from the first on. */
+static inline uint64_t request_kept_bytes(const struct request *request)
+{
+    return request->kept_bytes != 0 ? request->kept_bytes : request->unpacked_bytes;
+}
+
+/* With a codec: the destination has no room for the rest, so nothing may be decoded in it. */
+static inline bool request_is_cut(const struct request *request)
+{
+    return request_kept_bytes(request) < request->unpacked_bytes;
 }
 
 /* The GPU decodes it, once its compressed bytes are staged. The producer's. */

@@ -18,7 +18,8 @@ struct plan {
 static int base_check(const struct ds_request *base)
 {
     if (base == NULL || base->struct_size != sizeof(*base) || base->op != DS_OP_READ ||
-        base->codec != 0 || base->transform != 0 || base->uncompressed_size != 0)
+        base->codec != 0 || base->transform != 0 || base->uncompressed_size != 0 ||
+        base->destination_bytes != 0)
         return -EINVAL;
     return 0;
 }

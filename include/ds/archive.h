@@ -188,8 +188,8 @@ DS_API int ds_archive_get_chunk(const struct ds_archive *archive, uint32_t chunk
  * *base says what they have in common: struct_size, op READ, flags; the archive itself as `file`,
  * or `fd`, or in memory from `source` on; the destination of the range's first byte (each request's
  * is moved on from it); user_data and cancel_tag, which all of them carry; `name`, or NULL for the
- * entry's, which lives as long as the archive. Its offset and size are not read; codec, transform
- * and uncompressed_size are 0.
+ * entry's, which lives as long as the archive. Its offset and size are not read; codec, transform,
+ * uncompressed_size and destination_bytes are 0.
  *
  * A compressed chunk comes as a whole or not at all: where chunks are compressed the range begins
  * and ends at multiples of chunk_bytes, or at the end of the content. Stored chunks that follow

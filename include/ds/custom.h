@@ -40,7 +40,8 @@ struct ds_custom_request {
     const void *source;         /* the compressed bytes: only read */
     uint64_t source_bytes;
     void *destination;          /* the request's own host memory where that can be, else staging */
-    uint64_t destination_bytes; /* uncompressed_size: all of them are to be written */
+    uint64_t destination_bytes; /* uncompressed_size: all of them are to be written, also where
+                                   ds_request.destination_bytes keeps fewer */
     uint32_t flags;             /* enum ds_custom_flags */
     uint32_t reserved;
 };

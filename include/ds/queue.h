@@ -84,7 +84,8 @@ struct ds_request {
     const struct ds_image_target *image_target;
 
     /* READ: what the `size` bytes are compressed with (enum ds_codec_format; docs/codecs.md). They
-     * are decoded on the way, and the destination receives uncompressed_size bytes.
+     * are decoded on the way, and the destination receives uncompressed_size bytes, or the first
+     * destination_bytes of them.
      * DS_CODEC_CUSTOM_0..DS_CODEC_CUSTOM_LAST: by the application (ds/custom.h). */
     uint32_t codec;
     uint32_t transform;         /* enum ds_codec_transform, undone after decoding; with a codec */
@@ -103,6 +104,12 @@ struct ds_request {
      * the first is written. Signals and results mean the same either way. Where the kernel cannot
      * write to it (EFAULT) the bytes go by way of staging after all. */
     void *gpu_mapped;
+
+    /* READ with a codec into a GPU buffer: only the first so many of the uncompressed_size bytes
+     * reach the destination, 1..uncompressed_size; 0 = all of them. All are decoded and checked, by
+     * the CPU in staging where that is fewer, and count for arena_bytes. Elsewhere 0 or
+     * uncompressed_size. */
+    uint64_t destination_bytes;
 };
 
 struct ds_result {
@@ -196,9 +203,12 @@ DS_API void ds_queue_destroy(struct ds_queue **queue);
  *   flag, a
  *               reserved field is set, a file of another engine, no memory is given, or
  *               gpu_mapped beside `host` or without gpu_buffer and gpu_address
- *   -ERANGE     gpu_offset + size (uncompressed_size, with a codec) exceeds gpu_buffer_bytes
+ *   -ERANGE     gpu_offset + size (destination_bytes or uncompressed_size, with a codec) exceeds
+ *               gpu_buffer_bytes
  *   -EINVAL     an unknown codec or transform; a codec with ALLOW_SHORT, with another op than READ
- *               or without uncompressed_size; uncompressed_size or transform without a codec
+ *               or without uncompressed_size; uncompressed_size or transform without a codec;
+ *               destination_bytes above uncompressed_size, or below it without a codec or with a
+ *               destination that is no GPU buffer
  *   -ENOTSUP    the codec was left out of this build, or is the application's and
  *               ds_engine_config.custom_codecs is 0; gpu_address without gpu_buffer, but the back
  *               end cannot scatter

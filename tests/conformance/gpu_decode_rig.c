@@ -18,7 +18,8 @@ void gpu_open(struct gpu_rig *g, enum ds_topology topology, const struct gpu_opt
     if (g->vk == NULL)
         cr_skip_test("%s", vk_util_reason());
     vk_util_lend(g->vk, &config);
-    config.decode_path = DS_VULKAN_DECODE_GPU;
+    config.decode_path =
+        options->only_copies ? DS_VULKAN_DECODE_CPU : DS_VULKAN_DECODE_GPU;
     config.decode_scratch_bytes = options->scratch_bytes;
     config.copy_path = options->copy_path;
     config.queue_mode = options->queue_mode;
@@ -29,6 +30,7 @@ void gpu_open(struct gpu_rig *g, enum ds_topology topology, const struct gpu_opt
     g->manual = options->queue_mode == DS_VULKAN_QUEUE_MANUAL;
     rig_open(&g->rig, topology,
              ds_engine_config(.vulkan = g->backend, .decode_threads = 2, .arena_bytes = 8 << 20,
+                              .chunk_bytes = options->chunk_bytes,
                               .log = keep_error, .log_ctx = g, .log_level = DS_LOG_ERROR));
     vk_util_buffer(g->vk, BUFFER_BYTES, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, true, &g->buffer);
     memset(g->buffer.mapped, FILL, BUFFER_BYTES);

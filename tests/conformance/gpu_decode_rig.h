@@ -21,11 +21,13 @@ struct gpu_rig {
 };
 
 struct gpu_options {
+    bool only_copies;            /* the CPU decodes, for once */
     bool gathers;                /* compressed bytes reach the decoder through scratch memory */
     uint64_t scratch_bytes;
     enum ds_vulkan_copy_path copy_path;
     enum ds_vulkan_queue_mode queue_mode;
     uint32_t regions_max;
+    uint32_t chunk_bytes;
 };
 
 /* gpu_open skips the test where there is no device that can; gpu_close asserts that the validation

@@ -226,6 +226,9 @@ RIG_TEST(archive_requests, what_cannot_be_is_refused)
     base.codec = DS_CODEC_LZ4;
     cr_assert_eq(ASK(STORED, 0, 1), -EINVAL);
     base.codec = 0;
+    base.destination_bytes = 1;
+    cr_assert_eq(ASK(STORED, 0, 1), -EINVAL);
+    base.destination_bytes = 0;
     base.struct_size = 8;
     cr_assert_eq(ASK(STORED, 0, 1), -EINVAL);
 #undef ASK

@@ -56,8 +56,10 @@ static struct ds_request to_buffer(struct gpu_rig *g, struct ds_request request,
     return request;
 }
 
-/* One request, with a transform or without, and nothing beside it. */
-static void one_arrives(struct gpu_rig *g, uint64_t size, uint32_t transform, uint64_t at)
+/* One request, with a transform or without, and nothing beside it. `kept`: only so many of its
+ * bytes arrive, though the application decodes all; 0 = all. */
+static void one_arrives_cut(struct gpu_rig *g, uint64_t size, uint32_t transform, uint64_t at,
+                            uint64_t kept)
 {
     uint8_t *plain = malloc(3 * size), *packed = malloc(size);
     uint32_t codec = transform != 0 ? APP_XOR : APP_TRIPLE;
@@ -77,19 +79,40 @@ static void one_arrives(struct gpu_rig *g, uint64_t size, uint32_t transform, ui
         request.source = packed;
         request.transform = transform;
     }
+    request.destination_bytes = kept;
     rig_enqueue(g->rig.queue, &request);
     ds_queue_submit(g->rig.queue);
     custom_app_take(&g->rig, DS_CUSTOM_SELECT_CUSTOM, &item, 1);
     cr_assert_eq(item.destination_bytes, bytes);
     custom_app_finish(&g->rig, &item, 1);
+    bytes = kept != 0 ? kept : bytes;
     rig_results(g->rig.queue, &result, 1);
     cr_assert_eq(result.status, DS_STATUS_OK, "%s", ds_status_name(result.status));
     cr_assert_eq(result.bytes, bytes);
     cr_assert_arr_eq(g->buffer.mapped + at, plain, bytes);
-    cr_assert(g->buffer.mapped[at - 1] == FILL && g->buffer.mapped[at + bytes] == FILL);
     memset(g->buffer.mapped + at, FILL, bytes);
+    for (uint64_t i = 0; i < at + 4 * size; i++)
+        cr_assert_eq(g->buffer.mapped[i], FILL, "byte %llu beside it", (unsigned long long)i);
     free(packed);
     free(plain);
+}
+
+static void one_arrives(struct gpu_rig *g, uint64_t size, uint32_t transform, uint64_t at)
+{
+    one_arrives_cut(g, size, transform, at, 0);
+}
+
+RIG_TEST(custom_gpu, requests_that_are_cut)
+{
+    static const uint64_t cuts[] = {1, 4095, 65536, 99999};
+    struct gpu_rig g;
+
+    gpu_open(&g, topology, as_it_comes);
+    for (uint32_t i = 0; i < ARRAY_LENGTH(cuts); i++) {
+        one_arrives_cut(&g, 100000, 0, 1000 + i, cuts[i]);
+        one_arrives_cut(&g, 100000, DS_CODEC_TRANSFORM_BC1 + i, 2000 + i, cuts[i]);
+    }
+    gpu_close(&g);
 }
 
 RIG_TEST(custom_gpu, all_sizes_arrive)

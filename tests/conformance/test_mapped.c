@@ -329,6 +329,40 @@ RIG_TEST(mapped, requests_with_a_codec)
     mapped_close(&g);
 }
 
+/* What is larger than its destination is never decoded there: the mapping is left alone, even where
+ * it would be decoded into. */
+RIG_TEST(mapped, requests_that_are_cut)
+{
+    enum { BYTES = 300000, AT = 1001 };
+    struct ds_request request;
+    struct ds_result result;
+    struct mapped_rig g;
+    struct packed p;
+
+    mapped_open(&g, topology, DS_VULKAN_MAPPED_ALWAYS, 0);
+    cr_assert(packed_make(&p, DS_CODEC_GDEFLATE, DS_CODEC_TRANSFORM_NONE, BYTES, 1));
+    for (uint64_t bytes = 1; bytes <= BYTES; bytes += BYTES / 3 - 1) {
+        uint8_t *expected =
+            bytes == BYTES && g.info.mapped_decodes ? g.shadow : g.buffer.mapped;
+
+        request = packed_request(&p, NULL);
+        request.gpu_buffer = ds_vulkan_buffer(g.buffer.buffer);
+        request.gpu_offset = AT;
+        request.gpu_buffer_bytes = AT + bytes;
+        request.gpu_mapped = g.shadow;
+        request.destination_bytes = bytes;
+        result = ask(&g, &request);
+        cr_assert_eq(result.status, DS_STATUS_OK);
+        cr_assert_eq(result.bytes, bytes);
+        cr_assert_arr_eq(expected + AT, p.plain, bytes);
+        memset(expected + AT, FILL, bytes);
+        cr_assert(all_fill(g.shadow, RIG_FILE_BYTES));
+        cr_assert(all_fill(g.buffer.mapped, RIG_FILE_BYTES));
+    }
+    packed_free(&p);
+    mapped_close(&g);
+}
+
 Test(mapped, refuses_what_makes_no_sense)
 {
     struct mapped_rig g;

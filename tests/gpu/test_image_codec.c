@@ -348,3 +348,28 @@ Test(image_codec, the_gpu_finds_a_damaged_tile)
     damaged_image(true);
     image_rig_gpu_decodes = false;
 }
+
+/* An image takes all of the decoded bytes. */
+Test(image_codec, destinations_for_a_part_are_refused)
+{
+    static const struct ds_image_shape shape = {
+        VK_FORMAT_R8G8B8A8_UNORM, VK_IMAGE_TYPE_2D, {64, 64, 1}, 1, 1};
+    static const uint8_t damaged[100];
+    struct image_rig rig;
+    struct rig_image image;
+    struct ds_request r;
+
+    image_rig_open(&rig, 16 << 10, DS_TOPOLOGY_SHARED);
+    cr_assert(rig_image_open(&rig, &shape, &upload, &image));
+    r = *ds_request(.source = damaged, .size = sizeof(damaged), .codec = DS_CODEC_GDEFLATE,
+                    .uncompressed_size = 64 * 64 * 4,
+                    .image_target = (struct ds_image_target *)ds_image_target(
+                        .kind = DS_IMAGE_SUBRESOURCES, .image = image.image, .range = {.n = 1}));
+    r.destination_bytes = r.uncompressed_size - 1;
+    cr_assert_eq(ds_queue_enqueue(rig.queue, &r), -EINVAL);
+    r.destination_bytes = r.uncompressed_size;
+    cr_assert_eq(ds_queue_enqueue(rig.queue, &r), 0);
+    rig_finish(&rig, 1, DS_STATUS_DECOMPRESSION);
+    rig_image_close(&rig, &image);
+    image_rig_close(&rig);
+}
