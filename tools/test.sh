@@ -15,7 +15,7 @@
 #   ubsan       all tests under UndefinedBehaviorSanitizer alone, built by clang
 #   tsan        all tests under ThreadSanitizer
 #   msan        the fuzz corpora under MemorySanitizer, zstd and LZ4 left out
-#   fuzz        each fuzz target for DS_FUZZ_SECONDS (30; 120 before a release), two at a time
+#   fuzz        each fuzz target for DS_FUZZ_SECONDS (120), two at a time
 #   clang       all tests, built by clang
 #   shared      the build with only the shared and with only the static library
 #
@@ -274,7 +274,7 @@ fuzz_run() {
 }
 
 part_fuzz() {
-    local seconds=${DS_FUZZ_SECONDS:-30} target running=0 executions
+    local seconds=${DS_FUZZ_SECONDS:-120} target running=0 executions
     local targets=(archive request gdeflate_tile gdeflate_stream gdeflate_encode)
     build_only=(--target fuzz_all)
     # shellcheck disable=SC2046
