@@ -39,7 +39,8 @@ static void enqueue_to(struct rig *rig, struct ds_queue *queue, uint8_t (*to)[BY
 static void demand_status(const struct ds_result *results, uint32_t n, enum ds_status status)
 {
     for (uint32_t i = 0; i < n; i++)
-        cr_assert_eq(results[i].status, status, "%u: %s", i, ds_status_name(results[i].status));
+        cr_assert_eq((enum ds_status)results[i].status, status, "%u: %s", i,
+                     ds_status_name(results[i].status));
 }
 
 static bool readable(int fd)

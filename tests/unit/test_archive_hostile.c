@@ -227,7 +227,7 @@ Test(archive_hostile, names)
                                        "\xf0\x9f\x98\x80", "a b", "-", "\xc2\xa0"};
     static const char *const bad[] = {
         "", "/", "/a", "a/", "a//b", ".", "..", "a/..", "../a", "a/./b", "a\\b", "a\nb", "\x7f",
-        "\x1b[2J", "\xc2\x9b" "2J", "\xff", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80",
+        "\x1b[2J", ("\xc2\x9b" "2J"), "\xff", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80",
         "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\x80", "\xe2\x82", "\xc3(", "\xc1\xbf"};
     char longest[DS_ARCHIVE_NAME_BYTES_MAX + 2];
 

@@ -219,7 +219,7 @@ Test(cpus, core_complexes)
 
     tree_open(&tree, 12);
     for (int32_t cpu = 0; cpu < 12; cpu++) {
-        char siblings[8], cache[16];
+        char siblings[16], cache[32];
 
         snprintf(siblings, sizeof(siblings), "%d\n", cpu);
         snprintf(cache, sizeof(cache), "%d-%d\n", cpu / 4 * 4, cpu / 4 * 4 + 3);
@@ -240,7 +240,7 @@ static void tree_of_two_kinds(struct tree *tree)
 {
     tree_open(tree, 8);
     for (int32_t cpu = 0; cpu < 8; cpu++) {
-        char siblings[8];
+        char siblings[32];
 
         snprintf(siblings, sizeof(siblings), "%d-%d\n", cpu < 4 ? cpu / 2 * 2 : cpu,
                  cpu < 4 ? cpu / 2 * 2 + 1 : cpu);
