@@ -177,3 +177,30 @@ void custom_app_stop(struct custom_app *app)
     close(app->stop_fd);
     cr_assert_eq(atomic_load(&app->faults), 0);
 }
+
+void custom_app_enqueue(struct rig *rig, struct ds_queue *queue, uint8_t (*to)[CUSTOM_APP_BYTES],
+                        uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct ds_request request = custom_app_read(rig, APP_XOR, 999 * (i % 900),
+                                                    CUSTOM_APP_BYTES, to[i], i);
+
+        request.cancel_tag = i;
+        rig_enqueue(queue, &request);
+    }
+    ds_queue_submit(queue);
+}
+
+void custom_app_demand(const struct ds_result *results, uint32_t n, enum ds_status status)
+{
+    for (uint32_t i = 0; i < n; i++)
+        cr_assert_eq((enum ds_status)results[i].status, status, "%u: %s", i,
+                     ds_status_name(results[i].status));
+}
+
+bool custom_app_readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return poll(&p, 1, 0) == 1;
+}

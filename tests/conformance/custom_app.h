@@ -58,4 +58,16 @@ void custom_app_start(struct custom_app *app, struct ds_engine *engine, uint32_t
                       uint32_t threads);
 void custom_app_stop(struct custom_app *app);
 
+#define CUSTOM_APP_BYTES 5000
+
+/* custom_app_enqueue enqueues n requests of APP_XOR to to[0..n), with their number as tag and user
+ * data, and submits them. */
+void custom_app_enqueue(struct rig *rig, struct ds_queue *queue, uint8_t (*to)[CUSTOM_APP_BYTES],
+                        uint32_t n);
+
+/* custom_app_demand: all results have this status. */
+void custom_app_demand(const struct ds_result *results, uint32_t n, enum ds_status status);
+
+bool custom_app_readable(int fd);
+
 #endif

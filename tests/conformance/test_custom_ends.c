@@ -3,9 +3,8 @@
 #include "conformance/rig.h"
 
 #include <errno.h>
-#include <poll.h>
 
-#define BYTES 5000
+#define BYTES CUSTOM_APP_BYTES
 
 /* What the log has said. */
 static _Atomic uint32_t closing_warnings;
@@ -22,32 +21,6 @@ static void open_rig(struct rig *rig, enum ds_topology topology)
     atomic_store(&closing_warnings, 0);
     rig_open(rig, topology, ds_engine_config(.arena_bytes = 4 << 20, .custom_codecs = 1,
                                              .log = log_line, .log_level = DS_LOG_WARNING));
-}
-
-/* Enqueues n requests that the application is to decode, and submits them. */
-static void enqueue_to(struct rig *rig, struct ds_queue *queue, uint8_t (*to)[BYTES], uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        struct ds_request request = custom_app_read(rig, APP_XOR, 999 * (i % 900), BYTES, to[i], i);
-
-        request.cancel_tag = i;
-        rig_enqueue(queue, &request);
-    }
-    ds_queue_submit(queue);
-}
-
-static void demand_status(const struct ds_result *results, uint32_t n, enum ds_status status)
-{
-    for (uint32_t i = 0; i < n; i++)
-        cr_assert_eq((enum ds_status)results[i].status, status, "%u: %s", i,
-                     ds_status_name(results[i].status));
-}
-
-static bool readable(int fd)
-{
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-
-    return poll(&p, 1, 0) == 1;
 }
 
 struct destroyer {
@@ -82,7 +55,7 @@ RIG_TEST(custom_ends, a_queue_is_destroyed_with_requests_that_nobody_took)
     for (uint32_t round = 0; round < 3; round++) {
         struct ds_queue *queue = rig_queue(&rig, NULL);
 
-        enqueue_to(&rig, queue, to, N);
+        custom_app_enqueue(&rig, queue, to, N);
         cr_assert_eq(ds_queue_enqueue_status(queue, array, 0), 0);
         ds_queue_submit(queue);
         for (uint32_t i = 0; i < round * 20; i++)
@@ -116,7 +89,7 @@ RIG_TEST(custom_ends, a_destroyed_queue_tells_its_callback)
     open_rig(&rig, topology);
     queue = rig_queue(&rig, ds_queue_config(.on_complete = count_statuses,
                                             .on_complete_ctx = counts));
-    enqueue_to(&rig, queue, to, N);
+    custom_app_enqueue(&rig, queue, to, N);
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items, 3);
     custom_app_finish(&rig, items, 3);
     ds_queue_destroy(&queue);
@@ -136,7 +109,7 @@ RIG_TEST(custom_ends, a_destroyed_queue_waits_for_what_was_taken)
 
     open_rig(&rig, topology);
     d.queue = rig_queue(&rig, NULL);
-    enqueue_to(&rig, d.queue, to, N);
+    custom_app_enqueue(&rig, d.queue, to, N);
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items, 3);
     cr_assert_eq(pthread_create(&thread, NULL, destroyer_main, &d), 0);
     rig_until(&rig, atomic_load(&closing_warnings) > 0);
@@ -164,7 +137,7 @@ RIG_TEST(custom_ends, a_closed_queue_waits_for_all)
 
     open_rig(&rig, topology);
     d.queue = rig_queue(&rig, NULL);
-    enqueue_to(&rig, d.queue, to, N);
+    custom_app_enqueue(&rig, d.queue, to, N);
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items, 3);
     rig_until(&rig, custom_app_out_n(&rig) == N);
     cr_assert_eq(pthread_create(&thread, NULL, destroyer_main, &d), 0);
@@ -173,7 +146,7 @@ RIG_TEST(custom_ends, a_closed_queue_waits_for_all)
     custom_app_finish(&rig, items, N);
     pthread_join(thread, NULL);
     cr_assert_eq(ds_queue_poll(d.queue, results, N), N);
-    demand_status(results, N, DS_STATUS_OK);
+    custom_app_demand(results, N, DS_STATUS_OK);
     ds_queue_destroy(&d.queue);
     rig_close(&rig);
 }
@@ -190,7 +163,7 @@ RIG_TEST(custom_ends, others_go_on_beside_those_that_nobody_takes)
 
     open_rig(&rig, topology);
     queue = rig_queue(&rig, NULL);
-    enqueue_to(&rig, rig.queue, to, N); /* 4 MiB hold some 500 */
+    custom_app_enqueue(&rig, rig.queue, to, N); /* 4 MiB hold some 500 */
     for (uint32_t round = 0; round < 3; round++) {
         for (uint32_t i = 0; i < OTHERS; i++) {
             struct ds_request request = rig_read(&rig, 1001 * i, BYTES, others[i], i);
@@ -199,12 +172,12 @@ RIG_TEST(custom_ends, others_go_on_beside_those_that_nobody_takes)
         }
         ds_queue_submit(queue);
         rig_results(queue, results, OTHERS);
-        demand_status(results, OTHERS, DS_STATUS_OK);
+        custom_app_demand(results, OTHERS, DS_STATUS_OK);
     }
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items, N);
     custom_app_finish(&rig, items, N);
     rig_results(rig.queue, results, N);
-    demand_status(results, N, DS_STATUS_OK);
+    custom_app_demand(results, N, DS_STATUS_OK);
     ds_queue_destroy(&queue);
     rig_close(&rig);
 }
@@ -222,7 +195,7 @@ RIG_TEST(custom_ends, credit_comes_back_with_the_answers)
 
     rig_open(&rig, topology, ds_engine_config(.arena_bytes = 2 << 20, .custom_codecs = 1,
                                               .chunks_max = 8));
-    enqueue_to(&rig, rig.queue, to, N);
+    custom_app_enqueue(&rig, rig.queue, to, N);
     while (n < N) {
         uint32_t rest = N - n - held;
 
@@ -239,7 +212,7 @@ RIG_TEST(custom_ends, credit_comes_back_with_the_answers)
         }
     }
     rig_results(rig.queue, results, N);
-    demand_status(results, N, DS_STATUS_OK);
+    custom_app_demand(results, N, DS_STATUS_OK);
     rig_close(&rig);
 }
 
@@ -269,7 +242,7 @@ RIG_TEST(custom_ends, callbacks_take_and_finish)
     open_rig(&rig, topology);
     queue = rig_queue(&rig, ds_queue_config(.on_complete = poll_in_callback,
                                             .on_complete_ctx = &rig));
-    enqueue_to(&rig, queue, to, N);
+    custom_app_enqueue(&rig, queue, to, N);
     rig_until(&rig, custom_app_out_n(&rig) == N);
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, &item, 1);
     custom_app_finish(&rig, &item, 1);
@@ -297,7 +270,7 @@ RIG_TEST(custom_ends, a_new_arena_keeps_the_eventfd)
 
     open_rig(&rig, topology);
     fd = ds_custom_eventfd(rig.engine);
-    enqueue_to(&rig, rig.queue, to, 1);
+    custom_app_enqueue(&rig, rig.queue, to, 1);
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, &item, 1);
     custom_app_finish(&rig, &item, 1);
     old.id = item.id;
@@ -306,8 +279,8 @@ RIG_TEST(custom_ends, a_new_arena_keeps_the_eventfd)
     cr_assert_eq(ds_engine_set_arena_bytes(rig.engine, 2 << 20), 0);
     rig.queue = rig_queue(&rig, NULL);
     cr_assert_eq(ds_custom_eventfd(rig.engine), fd);
-    enqueue_to(&rig, rig.queue, to, 1);
-    rig_until(&rig, readable(fd));
+    custom_app_enqueue(&rig, rig.queue, to, 1);
+    rig_until(&rig, custom_app_readable(fd));
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, &item, 1);
     cr_assert_eq(ds_custom_finish(rig.engine, &old, 1), -ENOENT, "an id of the past");
     custom_app_finish(&rig, &item, 1);
@@ -332,7 +305,7 @@ RIG_TEST(custom_ends, many_threads_finish_in_any_order)
         bool cancels = support_below(&rng, 2) == 0;
         bool seen[ROUND] = {false};
 
-        enqueue_to(&rig, rig.queue, to, ROUND);
+        custom_app_enqueue(&rig, rig.queue, to, ROUND);
         for (uint32_t i = 0; cancels && i < 10; i++) {
             ds_queue_cancel(rig.queue, 15, support_below(&rng, 16));
             rig_pause(&rig);
@@ -377,7 +350,7 @@ RIG_TEST(custom_ends, nothing_is_allocated_on_the_way)
                                               .allocator = &table));
     queue = rig_queue(&rig, NULL);
     before = atomic_load(&counting.calls);
-    enqueue_to(&rig, queue, to, N);
+    custom_app_enqueue(&rig, queue, to, N);
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items, N / 2);
     ds_queue_cancel(queue, 3, 1);
     custom_app_finish(&rig, items, N / 2);

@@ -3,41 +3,14 @@
 #include "conformance/rig.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define BYTES 5000
+#define BYTES CUSTOM_APP_BYTES
 
 static void open_rig(struct rig *rig, enum ds_topology topology)
 {
     rig_open(rig, topology, ds_engine_config(.arena_bytes = 4 << 20, .custom_codecs = 1));
-}
-
-/* Enqueues n requests that the application is to decode, and submits them. */
-static void enqueue_to(struct rig *rig, struct ds_queue *queue, uint8_t (*to)[BYTES], uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        struct ds_request request = custom_app_read(rig, APP_XOR, 999 * (i % 900), BYTES, to[i], i);
-
-        request.cancel_tag = i;
-        rig_enqueue(queue, &request);
-    }
-    ds_queue_submit(queue);
-}
-
-static void demand_status(const struct ds_result *results, uint32_t n, enum ds_status status)
-{
-    for (uint32_t i = 0; i < n; i++)
-        cr_assert_eq((enum ds_status)results[i].status, status, "%u: %s", i,
-                     ds_status_name(results[i].status));
-}
-
-static bool readable(int fd)
-{
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-
-    return poll(&p, 1, 0) == 1;
 }
 
 RIG_TEST(custom_offer, the_eventfd_is_readable_while_there_is_something)
@@ -52,25 +25,25 @@ RIG_TEST(custom_offer, the_eventfd_is_readable_while_there_is_something)
     fd = ds_custom_eventfd(rig.engine);
     cr_assert_geq(fd, 0);
     cr_assert_eq(ds_custom_eventfd(rig.engine), fd, "there is one");
-    cr_assert(!readable(fd));
-    enqueue_to(&rig, rig.queue, to, 8);
-    rig_until(&rig, readable(fd));
+    cr_assert(!custom_app_readable(fd));
+    custom_app_enqueue(&rig, rig.queue, to, 8);
+    rig_until(&rig, custom_app_readable(fd));
     rig_until(&rig, custom_app_out_n(&rig) == 8);
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items, 3);
-    cr_assert(readable(fd), "five are left");
+    cr_assert(custom_app_readable(fd), "five are left");
     /* Who reads it must take afterwards, if only one. */
     cr_assert_gt(rig_eventfd_read(fd), 0);
-    cr_assert(!readable(fd));
+    cr_assert(!custom_app_readable(fd));
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items + 3, 1);
-    cr_assert(readable(fd), "four are left");
+    cr_assert(custom_app_readable(fd), "four are left");
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items + 4, 4);
-    cr_assert(!readable(fd), "none is left");
+    cr_assert(!custom_app_readable(fd), "none is left");
     cr_assert_eq(ds_custom_take(rig.engine, DS_CUSTOM_SELECT_ALL, items, 8), 0);
     custom_app_finish(&rig, items, 8);
     rig_results(rig.queue, results, 8);
-    cr_assert(!readable(fd));
-    enqueue_to(&rig, rig.queue, to, 1);
-    rig_until(&rig, readable(fd));
+    cr_assert(!custom_app_readable(fd));
+    custom_app_enqueue(&rig, rig.queue, to, 1);
+    rig_until(&rig, custom_app_readable(fd));
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items, 1);
     custom_app_finish(&rig, items, 1);
     rig_results(rig.queue, results, 1);
@@ -85,11 +58,11 @@ RIG_TEST(custom_offer, an_eventfd_made_late_tells_of_what_is_there)
     struct rig rig;
 
     open_rig(&rig, topology);
-    enqueue_to(&rig, rig.queue, to, 1);
+    custom_app_enqueue(&rig, rig.queue, to, 1);
     rig_until(&rig, custom_app_out_n(&rig) == 1);
-    rig_until(&rig, readable(ds_custom_eventfd(rig.engine)));
+    rig_until(&rig, custom_app_readable(ds_custom_eventfd(rig.engine)));
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, &item, 1);
-    cr_assert(!readable(ds_custom_eventfd(rig.engine)));
+    cr_assert(!custom_app_readable(ds_custom_eventfd(rig.engine)));
     custom_app_finish(&rig, &item, 1);
     rig_results(rig.queue, &result, 1);
     rig_close(&rig);
@@ -110,7 +83,7 @@ RIG_TEST(custom_offer, an_edge_is_told_once)
     cr_assert_eq(epoll_ctl(epoll, EPOLL_CTL_ADD, ds_custom_eventfd(rig.engine), &event), 0);
     for (uint32_t round = 0; round < 3; round++) {
         cr_assert_eq(epoll_wait(epoll, &event, 1, 0), 0);
-        enqueue_to(&rig, rig.queue, to, 4);
+        custom_app_enqueue(&rig, rig.queue, to, 4);
         rig_until(&rig, epoll_wait(epoll, &event, 1, 0) == 1);
         rig_until(&rig, custom_app_out_n(&rig) == 4);
         while (epoll_wait(epoll, &event, 1, 0) != 0) /* they may have come in two goes */
@@ -122,7 +95,7 @@ RIG_TEST(custom_offer, an_edge_is_told_once)
         cr_assert_eq(ds_custom_take(rig.engine, DS_CUSTOM_SELECT_ALL, items, 1), 0);
         custom_app_finish(&rig, items, 4);
         rig_results(rig.queue, results, 4);
-        demand_status(results, 4, DS_STATUS_OK);
+        custom_app_demand(results, 4, DS_STATUS_OK);
     }
     close(epoll);
     rig_close(&rig);
@@ -140,28 +113,28 @@ RIG_TEST(custom_offer, what_was_not_taken_ends_when_it_is_cancelled)
 
     open_rig(&rig, topology);
     fd = ds_custom_eventfd(rig.engine);
-    enqueue_to(&rig, rig.queue, to, N);
+    custom_app_enqueue(&rig, rig.queue, to, N);
     rig_until(&rig, custom_app_out_n(&rig) == N);
     cr_assert_eq(ds_queue_cancel(rig.queue, 1, 1), N / 2);
     rig_results(rig.queue, results, N / 2);
-    demand_status(results, N / 2, DS_STATUS_CANCELLED);
+    custom_app_demand(results, N / 2, DS_STATUS_CANCELLED);
     for (uint32_t i = 0; i < N / 2; i++)
         cr_assert_eq(results[i].user_data % 2, 1);
-    rig_until(&rig, readable(fd));
+    rig_until(&rig, custom_app_readable(fd));
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items, N / 2);
     for (uint32_t i = 0; i < N / 2; i++)
         cr_assert_eq(items[i].user_data % 2, 0);
-    rig_until(&rig, !readable(fd));
+    rig_until(&rig, !custom_app_readable(fd));
     custom_app_finish(&rig, items, N / 2);
     rig_results(rig.queue, results, N / 2);
-    demand_status(results, N / 2, DS_STATUS_OK);
+    custom_app_demand(results, N / 2, DS_STATUS_OK);
 
-    enqueue_to(&rig, rig.queue, to, N);
-    rig_until(&rig, readable(fd));
+    custom_app_enqueue(&rig, rig.queue, to, N);
+    rig_until(&rig, custom_app_readable(fd));
     cr_assert_eq(ds_queue_cancel(rig.queue, 0, 0), N);
     rig_results(rig.queue, results, N);
-    demand_status(results, N, DS_STATUS_CANCELLED);
-    rig_until(&rig, !readable(fd));
+    custom_app_demand(results, N, DS_STATUS_CANCELLED);
+    rig_until(&rig, !custom_app_readable(fd));
     cr_assert_eq(ds_custom_take(rig.engine, DS_CUSTOM_SELECT_ALL, items, N), 0);
     rig_close(&rig);
 }
@@ -179,13 +152,13 @@ RIG_TEST(custom_offer, what_is_cancelled_is_not_handed_out)
     for (uint32_t round = 0; round < 20; round++) {
         int n;
 
-        enqueue_to(&rig, rig.queue, to, N);
+        custom_app_enqueue(&rig, rig.queue, to, N);
         rig_until(&rig, (n = ds_custom_take(rig.engine, DS_CUSTOM_SELECT_ALL, items, 1)) == 1);
         ds_queue_cancel(rig.queue, 0, 0);
         cr_assert_eq(ds_custom_take(rig.engine, DS_CUSTOM_SELECT_ALL, items + 1, N - 1), 0);
         custom_app_finish(&rig, items, 1);
         rig_results(rig.queue, results, N);
-        demand_status(results, N, DS_STATUS_CANCELLED);
+        custom_app_demand(results, N, DS_STATUS_CANCELLED);
     }
     rig_close(&rig);
 }
@@ -201,7 +174,7 @@ RIG_TEST(custom_offer, what_was_taken_must_be_finished_though_cancelled)
     struct rig rig;
 
     open_rig(&rig, topology);
-    enqueue_to(&rig, rig.queue, to, 4);
+    custom_app_enqueue(&rig, rig.queue, to, 4);
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items, 4);
     cr_assert_eq(ds_queue_cancel(rig.queue, 0, 0), 4);
     for (uint32_t i = 0; i < 50; i++)
@@ -214,6 +187,6 @@ RIG_TEST(custom_offer, what_was_taken_must_be_finished_though_cancelled)
     custom_app_finish(&rig, items, 3);
     cr_assert_eq(ds_custom_finish(rig.engine, &failed, 1), 0);
     rig_results(rig.queue, results, 4);
-    demand_status(results, 4, DS_STATUS_CANCELLED);
+    custom_app_demand(results, 4, DS_STATUS_CANCELLED);
     rig_close(&rig);
 }
