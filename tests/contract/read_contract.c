@@ -377,7 +377,7 @@ static void forget(struct lane *lane, struct sample *sample)
     }
     cr_assert_eq(pthread_create(&thread, NULL, forget_file, &helper), 0);
     while (!atomic_load(&helper.done))
-        lane_turn(lane);
+        lane_turn_until(lane, &helper.done);
     pthread_join(thread, NULL);
 }
 

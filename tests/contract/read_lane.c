@@ -112,19 +112,24 @@ struct chunk *lane_push(struct lane *lane, uint32_t slot, const struct wish *wis
 }
 
 /* As the run loop of a worker does it. */
-void lane_turn(struct lane *lane)
+void lane_turn_until(struct lane *lane, const _Atomic bool *done)
 {
     uint32_t key;
 
     if (read_stage_ops.work(&lane->stage, clock_now_ns()) > 0)
         return;
     key = event_prepare(&lane->event);
-    if (read_stage_ops.ready(&lane->stage))
+    if (read_stage_ops.ready(&lane->stage) || (done != NULL && atomic_load(done)))
         event_cancel(&lane->event);
     else if (read_stage_ops.park(&lane->stage, LANE_PARK_NS))
         event_cancel(&lane->event);
     else
         event_wait(&lane->event, key, LANE_PARK_NS);
+}
+
+void lane_turn(struct lane *lane)
+{
+    lane_turn_until(lane, NULL);
 }
 
 struct chunk *lane_pop(struct lane *lane)

@@ -54,6 +54,9 @@ void lane_close(struct lane *lane);
 struct chunk *lane_push(struct lane *lane, uint32_t slot, const struct wish *wish);
 /* lane_turn runs the stage once; where nothing moved it sleeps until something may. */
 void lane_turn(struct lane *lane);
+
+/* lane_turn_until is the same for what another thread sets before it signals the lane's event. */
+void lane_turn_until(struct lane *lane, const _Atomic bool *done);
 /* lane_pop returns the next chunk that came out; it turns until there is one. */
 struct chunk *lane_pop(struct lane *lane);
 /* lane_do pushes one and pops it. */
