@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-TestSuite(gpu_decode, .timeout = 120);
+TestSuite(gpu_decode);
 
 /* Every size by every way, at odd places, from memory and from a file. */
 static void sizes_run(struct gpu_rig *g)

@@ -5,7 +5,7 @@
 
 #define SUITE(suite, ...)                                                                          \
     static const struct read_variant suite = {.name = #suite, __VA_ARGS__};                        \
-    TestSuite(suite, .timeout = 30)
+    TestSuite(suite)
 
 #define RUN(suite, name)                                                                           \
     Test(suite, name)                                                                              \

@@ -249,12 +249,12 @@ Test(device_lost, while_the_application_decodes_dedicated)
 }
 
 /* No verdict is read then: the statuses say that the GPU has not run. */
-Test(device_lost, at_submit_of_what_the_gpu_decodes, .timeout = 60)
+Test(device_lost, at_submit_of_what_the_gpu_decodes)
 {
     lost_and_made_anew(DS_TOPOLOGY_SHARED, true, true);
 }
 
-Test(device_lost, while_the_gpu_decodes, .timeout = 60)
+Test(device_lost, while_the_gpu_decodes)
 {
     lost_and_made_anew(DS_TOPOLOGY_DEDICATED, false, true);
 }
