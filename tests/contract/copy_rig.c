@@ -237,6 +237,14 @@ void rig_close(struct rig *rig)
     cr_expect_eq(vk_util_messages(), 0, "the validation layers complained");
 }
 
+struct rig_piece *rig_pieces(uint32_t n)
+{
+    struct rig_piece *pieces = aligned_alloc(_Alignof(struct rig_piece), n * sizeof(*pieces));
+
+    memset(pieces, 0, n * sizeof(*pieces));
+    return pieces;
+}
+
 void rig_piece(const struct rig *rig, struct rig_piece *piece, bool download, VkBuffer buffer,
                uint64_t gpu_offset, uint64_t staging_offset, uint32_t bytes,
                uint32_t payload_offset)

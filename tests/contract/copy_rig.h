@@ -75,6 +75,9 @@ struct rig_piece {
     struct request request;
 };
 
+/* rig_pieces makes n of them, for free(). */
+struct rig_piece *rig_pieces(uint32_t n);
+
 /* rig_piece fills a chunk of its own request: `bytes` bytes at `staging_offset` to or from
  * buffer[gpu_offset]. `payload_offset` bytes of alignment lie before an upload's payload. */
 void rig_piece(const struct rig *rig, struct rig_piece *piece, bool download, VkBuffer buffer,

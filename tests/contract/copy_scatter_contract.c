@@ -30,7 +30,7 @@ static void table_open(struct table *t, const struct rig_options *options, uint6
     memset(t, 0, sizeof(*t));
     rig_open(&t->rig, options, bytes);
     vk_util_buffer(t->rig.util, bytes, 0, false, &t->buffer);
-    t->pieces = calloc(REGIONS, sizeof(*t->pieces));
+    t->pieces = rig_pieces(REGIONS);
     t->chunks = calloc(REGIONS, sizeof(*t->chunks));
     t->expected = malloc(bytes);
     t->found = malloc(bytes);
@@ -131,7 +131,7 @@ Test(copy_scatter, more_pieces_than_workgroups)
     table_open(&t, &(struct rig_options){.copy_path = DS_VULKAN_PATH_SCATTER, .regions_max = MANY},
                1 << 20);
     table_clear(&t);
-    pieces = calloc(MANY, sizeof(*pieces));
+    pieces = rig_pieces(MANY);
     free(t.pieces);
     free(t.chunks);
     t.pieces = pieces;

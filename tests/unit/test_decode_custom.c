@@ -35,7 +35,8 @@ static struct bench *bench_open(uint32_t select, bool write_combined)
     event_init(&b->event);
     b->sweep.event = &b->event;
     atomic_init(&b->door.fd, -1);
-    b->queue = calloc(1, sizeof(*b->queue));
+    b->queue = aligned_alloc(_Alignof(struct ds_queue), sizeof(*b->queue));
+    memset(b->queue, 0, sizeof(*b->queue));
     cr_assert_eq(decode_custom_open(&b->custom, &(struct custom_config){
                                                     .host = &b->host,
                                                     .door = &b->door,
