@@ -1,36 +1,19 @@
 /* What ds/queue.h promises of threads that meet on one queue: one that is stopped, wherever it is,
  * stops no other. A signal stops it at a random instruction of enqueue, submit, poll or cancel. */
-#include "engine/clock.h"
-#include "unit/support.h"
+#include "unit/stopper.h"
 
 #include <ds/ds.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
-#include <unistd.h>
 
-/* As many as fit into STOPS_NS, between these. */
 #define STOPS_MIN 100
 #define STOPS_MAX 3000
-#define STOPS_NS SECOND_NS
 #define REQUESTS 16
 #define OURS 1 /* user_data of the requests of the thread that goes on */
-
-static _Atomic uint32_t stopped, released; /* how often */
-
-static void stop_here(int signal_number)
-{
-    uint32_t mine = atomic_fetch_add(&stopped, 1) + 1;
-
-    (void)signal_number;
-    while (atomic_load(&released) < mine)
-        sched_yield();
-}
 
 struct crowd {
     struct ds_engine *engine;
     struct ds_queue *queue;
-    _Atomic uint64_t done; /* requests of ours */
+    uint64_t sent;         /* requests of ours */
+    _Atomic uint64_t done; /* of these */
     _Atomic bool over;
 };
 
@@ -78,8 +61,9 @@ static void *victim_main(void *argument)
 }
 
 /* While the victim is stopped requests go in, through and out; one of them may be in its hands. */
-static void go_on(struct crowd *crowd, uint64_t *sent)
+static void go_on(void *ctx)
 {
+    struct crowd *crowd = ctx;
     uint64_t end_ns = clock_now_ns() + PATIENCE_NS;
 
     for (uint32_t i = 0; i < REQUESTS;) {
@@ -89,24 +73,21 @@ static void go_on(struct crowd *crowd, uint64_t *sent)
         poll_one(crowd);
         cr_assert_lt(clock_now_ns(), end_ns, "it cannot enqueue");
     }
-    *sent += REQUESTS;
-    while (atomic_load(&crowd->done) + 1 < *sent) {
+    crowd->sent += REQUESTS;
+    while (atomic_load(&crowd->done) + 1 < crowd->sent) {
         poll_one(crowd);
         sched_yield();
         cr_assert_lt(clock_now_ns(), end_ns, "%lu of its results are missing",
-                     (unsigned long)(*sent - atomic_load(&crowd->done)));
+                     (unsigned long)(crowd->sent - atomic_load(&crowd->done)));
     }
 }
 
 static void check(bool by_callback)
 {
-    struct sigaction action = {.sa_handler = stop_here, .sa_flags = SA_RESTART};
     struct crowd crowd = {.over = false};
-    uint64_t sent = 0, end_ns = clock_now_ns() + STOPS_NS;
-    uint32_t stops = 0;
     pthread_t victim;
 
-    cr_assert_eq(sigaction(SIGUSR1, &action, NULL), 0);
+    stopper_open();
     cr_assert_eq(ds_engine_create(ds_engine_config(.topology = DS_TOPOLOGY_SHARED,
                                                    .read_backend = DS_READ_NIL,
                                                    .copy_backend = DS_COPY_NIL,
@@ -118,19 +99,11 @@ static void check(bool by_callback)
                                                  .on_complete_ctx = &crowd),
                                  &crowd.queue), 0);
     cr_assert_eq(pthread_create(&victim, NULL, victim_main, &crowd), 0);
-    while (stops < STOPS_MIN || (stops < STOPS_MAX && clock_now_ns() < end_ns)) {
-        pthread_kill(victim, SIGUSR1);
-        stops++;
-        while (atomic_load(&stopped) < stops)
-            sched_yield();
-        go_on(&crowd, &sent);
-        atomic_store(&released, stops);
-    }
+    stopper_run(victim, STOPS_MIN, STOPS_MAX, go_on, &crowd);
     atomic_store(&crowd.over, true);
     pthread_join(victim, NULL);
-    while (atomic_load(&crowd.done) < sent)
+    while (atomic_load(&crowd.done) < crowd.sent)
         poll_one(&crowd);
-    fprintf(stderr, "stopped %u times\n", stops);
     ds_queue_destroy(&crowd.queue);
     ds_engine_destroy(&crowd.engine);
 }
