@@ -89,7 +89,8 @@ RIG_TEST(custom_offer, an_edge_is_told_once)
         while (epoll_wait(epoll, &event, 1, 0) != 0) /* they may have come in two goes */
             continue;
         custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items, 1);
-        cr_assert_eq(epoll_wait(epoll, &event, 1, 0), 1, "three are left");
+        /* three are left, or still to come: in later rounds the high water mark tells nothing */
+        rig_until(&rig, epoll_wait(epoll, &event, 1, 0) == 1);
         cr_assert_eq(epoll_wait(epoll, &event, 1, 0), 0, "told once");
         custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items + 1, 3);
         cr_assert_eq(ds_custom_take(rig.engine, DS_CUSTOM_SELECT_ALL, items, 1), 0);
