@@ -7,6 +7,7 @@
  * Properties: every accepted request completes exactly once; one enqueued after a cancel is not hit
  * by it; memory is the caller's alone from the result on; the queue is empty at the end. */
 #include "engine/base.h"
+#include "support/require.h"
 #include "unit/support.h"
 
 #include <ds/ds.h>
@@ -20,16 +21,6 @@
 #define FILE_BYTES (1u << 20)
 #define MARK 0xd7
 #define IMMUNE ((uint64_t)1 << 63) /* never cancelled */
-
-#define REQUIRE(condition, ...)                                                                    \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition);                        \
-            fprintf(stderr, __VA_ARGS__);                                                          \
-            fprintf(stderr, "\n");                                                                 \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 /* A request in flight has a place to write to. */
 struct place {

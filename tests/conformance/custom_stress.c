@@ -8,6 +8,7 @@
  * and written until it is finished; a request that was cancelled before it was taken is not handed
  * out; decoded bytes are right; memory is the caller's alone from the result on; nobody is left
  * waiting. */
+#include "support/require.h"
 #include "unit/support.h"
 
 #include <ds/ds.h>
@@ -26,16 +27,6 @@
 #define IMMUNE ((uint64_t)1 << 63) /* never cancelled */
 #define TAKERS 3
 #define HELD_MAX 16
-
-#define REQUIRE(condition, ...)                                                                    \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition);                        \
-            fprintf(stderr, __VA_ARGS__);                                                          \
-            fprintf(stderr, "\n");                                                                 \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 /* A request in flight has a place to write to. */
 struct place {

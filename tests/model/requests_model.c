@@ -9,6 +9,7 @@
  * accepted request completes exactly once; memory stays flat from the first request on: 16 MiB at
  * most beyond what was configured, at any moment. */
 #include "gpu/vk_util.h"
+#include "support/require.h"
 
 #include <ds/ds.h>
 #include <errno.h>
@@ -58,16 +59,6 @@ struct model {
     _Atomic uint64_t completed, bytes;
     long configured_kib; /* once all is made, before the first request */
 };
-
-#define REQUIRE(condition, ...)                                                                    \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition);                        \
-            fprintf(stderr, __VA_ARGS__);                                                          \
-            fprintf(stderr, "\n");                                                                 \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static uint64_t random_next(uint64_t *state)
 {

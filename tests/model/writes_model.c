@@ -9,6 +9,8 @@
  * Properties: a read sees what the completed writes left; every request completes exactly once; a
  * flush comes after the writes before it. On a full disk: a write fails with NO_SPACE or has put
  * down every byte, and no flush succeeds behind a write that failed. */
+#include "support/require.h"
+
 #include <ds/ds.h>
 #include <errno.h>
 #include <pthread.h>
@@ -28,16 +30,6 @@
 #define FULL_BYTES (3u << 20)   /* room for less than half of it all */
 #define WAIT_NS 120000000000u
 #define EXIT_SKIPPED 77
-
-#define REQUIRE(condition, ...)                                                                    \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition);                        \
-            fprintf(stderr, __VA_ARGS__);                                                          \
-            fprintf(stderr, "\n");                                                                 \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum state { IDLE, WRITING, READING };
 
