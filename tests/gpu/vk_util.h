@@ -33,6 +33,7 @@
     X(GetSemaphoreCounterValue)                                                                    \
     X(MapMemory)                                                                                   \
     X(QueueSubmit)                                                                                 \
+    X(QueueWaitIdle)                                                                               \
     X(SignalSemaphore)                                                                             \
     X(WaitForFences)                                                                               \
     X(WaitSemaphores)

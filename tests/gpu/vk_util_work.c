@@ -121,7 +121,7 @@ static void submit_and_wait(struct vk_util *util, VkCommandBuffer commands,
     };
     VkFenceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     VkFence fence;
-    VkResult result;
+    VkResult result, idle;
 
     CHECK(util->CreateFence(util->device, &info, NULL, &fence));
     vk_util_lock(util);
@@ -129,6 +129,12 @@ static void submit_and_wait(struct vk_util *util, VkCommandBuffer commands,
     vk_util_unlock(util);
     CHECK(result);
     CHECK(util->WaitForFences(util->device, 1, &fence, VK_TRUE, FENCE_TIMEOUT_NS));
+    /* Mesa's submit thread touches the submission's semaphores after its fence: without this a
+     * caller that destroys one now can hang that thread (seen with 22.3) */
+    vk_util_lock(util);
+    idle = util->QueueWaitIdle(util->app_queue);
+    vk_util_unlock(util);
+    CHECK(idle);
     util->DestroyFence(util->device, fence, NULL);
 }
 
