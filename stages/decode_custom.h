@@ -4,9 +4,11 @@
  *
  * Each chunk is an item from its offer until the stage has collected it. There are as many items as
  * chunks, so an offer never waits, and an application that takes nothing keeps what its requests
- * hold (chunks, staging) and nothing else. An item belongs to whoever popped it from an `offered`
- * ring: a taker; or the stage, when it sweeps up what was cancelled. The chunk and its request are
- * the stage's throughout, and outlive the item. */
+ * hold and nothing else: chunks, staging, and their share of the window beside realtime requests.
+ * That share is kept on purpose, though the disk is done with them: it is what leaves the realtime
+ * ones room in the arena. An item belongs to whoever popped it from an `offered` ring: a taker; or
+ * the stage, when it sweeps up what was cancelled. The chunk and its request are the stage's
+ * throughout, and outlive the item. */
 #ifndef STAGES_DECODE_CUSTOM_H
 #define STAGES_DECODE_CUSTOM_H
 

@@ -98,12 +98,16 @@ RIG_TEST(custom_ends, a_destroyed_queue_tells_its_callback)
     rig_close(&rig);
 }
 
-RIG_TEST(custom_ends, a_destroyed_queue_waits_for_what_was_taken)
+/* Destroyed, a queue hands out no more and waits for the three that were taken. Closed, it lets the
+ * application do all of its work. */
+static void ends_with_some_taken(enum ds_topology topology, bool closes)
 {
     enum { N = 20 };
     static uint8_t to[N][BYTES];
-    struct destroyer d = {.close_first = false};
+    struct destroyer d = {.close_first = closes};
     struct ds_custom_request items[N];
+    struct ds_result results[N];
+    uint32_t handed_out = closes ? N : 3;
     pthread_t thread;
     struct rig rig;
 
@@ -111,44 +115,34 @@ RIG_TEST(custom_ends, a_destroyed_queue_waits_for_what_was_taken)
     d.queue = rig_queue(&rig, NULL);
     custom_app_enqueue(&rig, d.queue, to, N);
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items, 3);
+    if (closes)
+        rig_until(&rig, custom_app_out_n(&rig) == N);
     cr_assert_eq(pthread_create(&thread, NULL, destroyer_main, &d), 0);
     rig_until(&rig, atomic_load(&closing_warnings) > 0);
     cr_assert(!atomic_load(&d.done));
-    cr_assert_eq(ds_custom_take(rig.engine, DS_CUSTOM_SELECT_ALL, items + 3, N - 3), 0,
+    custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items + 3, handed_out - 3);
+    cr_assert_eq(ds_custom_take(rig.engine, DS_CUSTOM_SELECT_ALL, items, 1), 0,
                  "nothing is handed out any more");
-    custom_app_finish(&rig, items, 3);
+    custom_app_finish(&rig, items, handed_out);
     pthread_join(thread, NULL);
-    for (uint32_t i = 0; i < BYTES; i++)
-        cr_assert_eq(to[items[0].user_data][i],
-                     rig.content[999 * items[0].user_data + i] ^ 0x5a);
+    for (uint32_t i = 0; i < handed_out; i++) {
+        uint64_t at = items[i].user_data;
+
+        for (uint32_t k = 0; k < BYTES; k++)
+            cr_assert_eq(to[at][k], rig.content[999 * at + k] ^ 0x5a);
+    }
+    if (closes) {
+        cr_assert_eq(ds_queue_poll(d.queue, results, N), N);
+        custom_app_demand(results, N, DS_STATUS_OK);
+        ds_queue_destroy(&d.queue);
+    }
     rig_close(&rig);
 }
 
-/* ds_queue_close lets the application do its work. */
-RIG_TEST(custom_ends, a_closed_queue_waits_for_all)
+RIG_TEST(custom_ends, a_queue_that_ends_waits_for_what_was_taken)
 {
-    enum { N = 20 };
-    static uint8_t to[N][BYTES];
-    struct destroyer d = {.close_first = true};
-    struct ds_custom_request items[N];
-    struct ds_result results[N];
-    pthread_t thread;
-    struct rig rig;
-
-    open_rig(&rig, topology);
-    d.queue = rig_queue(&rig, NULL);
-    custom_app_enqueue(&rig, d.queue, to, N);
-    custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items, 3);
-    rig_until(&rig, custom_app_out_n(&rig) == N);
-    cr_assert_eq(pthread_create(&thread, NULL, destroyer_main, &d), 0);
-    rig_until(&rig, atomic_load(&closing_warnings) > 0);
-    custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items + 3, N - 3);
-    custom_app_finish(&rig, items, N);
-    pthread_join(thread, NULL);
-    cr_assert_eq(ds_queue_poll(d.queue, results, N), N);
-    custom_app_demand(results, N, DS_STATUS_OK);
-    ds_queue_destroy(&d.queue);
-    rig_close(&rig);
+    ends_with_some_taken(topology, false);
+    ends_with_some_taken(topology, true);
 }
 
 /* The application sleeps: all others go on with the staging that it leaves. */
@@ -179,6 +173,40 @@ RIG_TEST(custom_ends, others_go_on_beside_those_that_nobody_takes)
     rig_results(rig.queue, results, N);
     custom_app_demand(results, N, DS_STATUS_OK);
     ds_queue_destroy(&queue);
+    rig_close(&rig);
+}
+
+/* Beside a REALTIME queue those that nobody takes keep their share of its window, which is smaller
+ * than this arena: realtime requests find room, however many the others are. */
+RIG_TEST(custom_ends, realtime_goes_on_beside_those_that_nobody_takes)
+{
+    enum { N = 1500, OTHERS = 100 };
+    static uint8_t to[N][BYTES], others[OTHERS][BYTES];
+    static struct ds_result results[N];
+    struct custom_app app = {.fail_every = 0};
+    struct ds_queue *realtime, *queue;
+    struct rig rig;
+
+    rig_open(&rig, topology, ds_engine_config(.arena_bytes = 8 << 20, .custom_codecs = 1));
+    realtime = rig_queue(&rig, ds_queue_config(.priority = DS_PRIORITY_REALTIME));
+    queue = rig_queue(&rig, ds_queue_config(.capacity = N));
+    custom_app_enqueue(&rig, queue, to, N); /* two pages of staging each: more than there is */
+    for (uint32_t round = 0; round < 20; round++) {
+        for (uint32_t i = 0; i < OTHERS; i++) {
+            struct ds_request request = rig_read(&rig, 1001 * i, BYTES, others[i], i);
+
+            rig_enqueue(realtime, &request);
+        }
+        ds_queue_submit(realtime);
+        rig_results(realtime, results, OTHERS);
+        custom_app_demand(results, OTHERS, DS_STATUS_OK);
+    }
+    custom_app_start(&app, rig.engine, DS_CUSTOM_SELECT_ALL, 1);
+    rig_results(queue, results, N);
+    custom_app_demand(results, N, DS_STATUS_OK);
+    custom_app_stop(&app);
+    ds_queue_destroy(&queue);
+    ds_queue_destroy(&realtime);
     rig_close(&rig);
 }
 
