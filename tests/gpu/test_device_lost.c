@@ -78,9 +78,10 @@ static void loss_close(struct loss *loss)
     ds_queue_destroy(&loss->queue);
     ds_status_array_destroy(&loss->array);
     ds_file_close(&loss->file);
-    ds_engine_destroy(&loss->engine);
-    /* the hooks only said that it was lost: let it come to rest before its memory goes */
+    /* the hooks only said that it was lost: let it come to rest before the engine, which waits for
+     * no device that is gone, destroys its semaphore and its memory */
     loss->rig.util->DeviceWaitIdle(loss->rig.util->device);
+    ds_engine_destroy(&loss->engine);
     vk_util_buffer_free(loss->rig.util, &loss->buffer);
     free(loss->content);
     free(loss->packed);
