@@ -17,7 +17,7 @@ void gpu_open(struct gpu_rig *g, enum ds_topology topology, const struct gpu_opt
     g->vk = vk_util_open(true);
     if (g->vk == NULL)
         cr_skip_test("%s", vk_util_reason());
-    vk_util_lend(g->vk, &config);
+    vk_util_lend_compute(g->vk, &config);
     config.decode_path =
         options->only_copies ? DS_VULKAN_DECODE_CPU : DS_VULKAN_DECODE_GPU;
     config.decode_scratch_bytes = options->scratch_bytes;

@@ -26,7 +26,10 @@ static void gpu_open(struct gpu_rig *g, enum ds_topology topology,
     g->vk = vk_util_open(true);
     if (g->vk == NULL)
         cr_skip_test("%s", vk_util_reason());
-    vk_util_lend(g->vk, &config);
+    if (config.decode_path == DS_VULKAN_DECODE_GPU)
+        vk_util_lend_compute(g->vk, &config);
+    else
+        vk_util_lend(g->vk, &config);
     rc = ds_vulkan_backend_create(&config, &g->backend);
     if (rc != 0)
         cr_skip_test("no Vulkan device that suits: %s", strerror(-rc));

@@ -357,7 +357,7 @@ Test(gpu_decode, what_is_missing_is_refused_by_name)
 
     if (vk == NULL)
         cr_skip_test("%s", vk_util_reason());
-    vk_util_lend(vk, &config);
+    vk_util_lend_compute(vk, &config);
     config.has_shader_int64 = false;
     config.decode_path = DS_VULKAN_DECODE_GPU;
     cr_expect_eq(ds_vulkan_backend_create(&config, &backend), -ENOTSUP);
@@ -400,7 +400,7 @@ Test(gpu_decode, automatically_when_there_are_few_threads)
 
     if (vk == NULL)
         cr_skip_test("%s", vk_util_reason());
-    vk_util_lend(vk, &config);
+    vk_util_lend_compute(vk, &config);
     config.decode_path = DS_VULKAN_DECODE_GPU;
     if (ds_vulkan_backend_create(&config, &backend) != 0)
         cr_skip_test("no Vulkan device that suits");

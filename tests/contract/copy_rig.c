@@ -146,7 +146,8 @@ static void lend(struct rig *rig, struct ds_vulkan_backend_config *config)
     vk_util_lend(rig->util, config);
     real.GetDeviceProcAddr = rig->util->get_device_proc_addr;
     config->get_device_proc_addr = hook_GetDeviceProcAddr;
-    if (rig->options.copy_path == DS_VULKAN_PATH_SCATTER || rig->options.scatter_max_bytes != 0) {
+    if (rig->options.copy_path == DS_VULKAN_PATH_SCATTER || rig->options.scatter_max_bytes != 0 ||
+        rig->options.decode_path != DS_VULKAN_DECODE_AUTO) {
         rig->options.locks = true; /* vk_util's own work is on this queue too */
         config->queue = rig->util->app_queue;
         config->queue_family = rig->util->app_queue_family;

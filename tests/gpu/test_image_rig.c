@@ -84,7 +84,10 @@ void image_rig_open(struct image_rig *rig, uint32_t chunk_bytes, enum ds_topolog
     if (rig->vk == NULL)
         cr_skip_test("%s", vk_util_reason());
     config.lock_ctx = rig->vk;
-    vk_util_lend(rig->vk, &config);
+    if (image_rig_gpu_decodes)
+        vk_util_lend_compute(rig->vk, &config);
+    else
+        vk_util_lend(rig->vk, &config);
     real_get_instance = config.get_instance_proc_addr;
     if (image_rig_pretend != NULL)
         config.get_instance_proc_addr = pretend_get;

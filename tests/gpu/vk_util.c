@@ -432,6 +432,16 @@ void vk_util_lend(struct vk_util *util, struct ds_vulkan_backend_config *config)
     config->has_shader_int64 = util->has_int64;
 }
 
+void vk_util_lend_compute(struct vk_util *util, struct ds_vulkan_backend_config *config)
+{
+    util->queue = util->app_queue;
+    util->queue_family = util->app_queue_family;
+    vk_util_lend(util, config);
+    config->lock_queue = vk_util_lock;
+    config->unlock_queue = vk_util_unlock;
+    config->lock_ctx = util;
+}
+
 void vk_util_lock(void *util)
 {
     struct vk_util *self = util;

@@ -89,6 +89,10 @@ uint32_t vk_util_messages(void);
 /* vk_util_lend fills the borrowed half of a config. */
 void vk_util_lend(struct vk_util *util, struct ds_vulkan_backend_config *config);
 
+/* vk_util_lend_compute is the same with a queue that has COMPUTE, under the queue lock: from now on
+ * `queue` is the app's. */
+void vk_util_lend_compute(struct vk_util *util, struct ds_vulkan_backend_config *config);
+
 /* The queue lock: fit for lock_queue and unlock_queue, ctx = struct vk_util. */
 void vk_util_lock(void *util);
 void vk_util_unlock(void *util);
