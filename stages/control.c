@@ -302,6 +302,7 @@ static void counters_read(const struct ds_engine *engine, struct ds_counters *c)
     histogram_read(&engine->complete.latency_ns, &c->latency_ns);
     c->gpu_decoded_tiles = STAT_GET(engine->complete.gpu_tiles);
     c->gpu_decoded_bytes = STAT_GET(engine->complete.gpu_bytes);
+    c->gpu_decode_batches = STAT_GET(engine->copy.decode_batches);
 }
 
 int ds_engine_get_counters(const struct ds_engine *engine, struct ds_counters *counters)

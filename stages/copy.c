@@ -15,7 +15,16 @@
 #define COPY_TURN_MAX 512  /* chunks in one turn, at most */
 #define COPY_BUSY_BATCHES 2 /* with so many in flight, a batch that is not full waits for more */
 #define COPY_PARK_NS 500000u
-#define COPY_BYTES_LEAST ((uint64_t)1 << 20) /* a batch below that is not worth its submission */
+
+static bool fifos_open(struct copy_stage *stage)
+{
+    const struct copy_config *c = &stage->config;
+    bool opened = copy_fifo_open(&stage->stalled, c->host, c->chunks_max);
+
+    for (uint32_t i = 0; stage->decodes && i < COPY_CLASSES; i++)
+        opened = opened && copy_fifo_open(&stage->packed[i], c->host, c->chunks_max);
+    return opened;
+}
 
 int copy_open(struct copy_stage *stage, const struct copy_config *config, uint32_t lanes)
 {
@@ -37,11 +46,8 @@ int copy_open(struct copy_stage *stage, const struct copy_config *config, uint32
         rc = ring_open(&stage->in[i], config->host, config->chunks_max);
     for (uint32_t i = 0; rc == 0 && i < stage->batches_n; i++)
         rc = copy_batch_open(&stage->batches[i], config->host, stage->regions_max);
-    if (rc == 0 && config->kind == COPY_KIND_GPU) {
-        stage->stalled_mask = round_up_power_of_two(config->chunks_max) - 1;
-        stage->stalled = host_calloc(config->host, stage->stalled_mask + 1, sizeof(struct chunk *));
-        rc = stage->stalled != NULL ? 0 : -ENOMEM;
-    }
+    if (rc == 0 && config->kind == COPY_KIND_GPU && !fifos_open(stage))
+        rc = -ENOMEM;
     if (rc != 0)
         copy_close(stage);
     return rc;
@@ -53,8 +59,9 @@ void copy_close(struct copy_stage *stage)
         return;
     for (uint32_t i = 0; i < stage->batches_n; i++)
         copy_batch_close(&stage->batches[i], stage->config.host, stage->regions_max);
-    host_free(stage->config.host, stage->stalled,
-              (stage->stalled_mask + 1) * sizeof(struct chunk *));
+    copy_fifo_close(&stage->stalled, stage->config.host);
+    for (uint32_t i = 0; i < COPY_CLASSES; i++)
+        copy_fifo_close(&stage->packed[i], stage->config.host);
     for (uint32_t i = 0; i < stage->lanes_n; i++) {
         if (stage->in[i].slots != NULL)
             ring_close(&stage->in[i], stage->config.host);
@@ -90,73 +97,10 @@ static void chunk_finish(struct copy_stage *stage, struct chunk *chunk, uint64_t
         finished_flush(stage);
 }
 
-static bool batch_has_room(const struct copy_stage *stage)
-{
-    return stage->open != NULL ? stage->open->chunks_n < stage->regions_max &&
-                                     stage->open->bytes < stage->bytes_limit
-                               : stage->opened_n - stage->freed_n < stage->batches_n;
-}
-
-/* A submission costs a GPU some time whatever its size (12 us on an H100), in which it moves
- * nothing, so that batches shall be large; but with all that is under way in one of them the GPU
- * has nothing to do until new requests come. So a batch takes half. */
-static void batch_limit(struct copy_stage *stage)
-{
-    stage->peak_bytes -= stage->peak_bytes / 16;
-    stage->peak_bytes = max_u64(stage->peak_bytes, stage->unfinished_bytes);
-    stage->bytes_limit = min_u64(max_u64(stage->peak_bytes / 2, COPY_BYTES_LEAST),
-                                 stage->bytes_max);
-}
-
-/* The open batch, opened if need be. */
-static struct copy_batch *batch_open(struct copy_stage *stage, uint64_t now_ns)
-{
-    struct copy_batch *batch = stage->open;
-
-    if (batch != NULL)
-        return batch;
-    DS_ASSERT(stage->opened_n - stage->freed_n < stage->batches_n);
-    batch = &stage->batches[stage->opened_n % stage->batches_n];
-    DS_ASSERT(atomic_load_explicit(&batch->state, memory_order_relaxed) == COPY_BATCH_FREE);
-    atomic_store_explicit(&batch->state, COPY_BATCH_OPEN, memory_order_relaxed);
-    batch->chunks_n = 0;
-    batch->bytes = 0;
-    batch->signals_n = 0;
-    batch->signal_chunks_n = 0;
-    batch->vk_result = 0;
-    batch->opened_ns = now_ns;
-    batch->ticket = ++stage->opened_n;
-    stage->open = batch;
-    return batch;
-}
-
-/* Is there room for the chunk, in every way? What it needs to be decoded is taken then. */
-static bool batch_takes(struct copy_stage *stage, const struct chunk *chunk)
-{
-    uint64_t next = stage->open != NULL ? stage->opened_n - 1 : stage->opened_n;
-
-    if (!batch_has_room(stage))
-        return false;
-    if (!chunk->packed || chunk->status != DS_STATUS_OK)
-        return true;
-    DS_ASSERT(stage->decodes);
-    return stage->config.gpu->take(stage->config.gpu_self, (uint32_t)(next % stage->batches_n),
-                                   chunk);
-}
-
-static bool batch_is_full(const struct copy_stage *stage)
-{
-    const struct copy_batch *batch = stage->open;
-
-    return batch != NULL &&
-           (batch->chunks_n == stage->regions_max || batch->bytes >= stage->bytes_limit ||
-            batch->signal_chunks_n == stage->regions_max);
-}
-
 static bool signal_fits(const struct copy_stage *stage)
 {
     return stage->open != NULL ? stage->open->signal_chunks_n < stage->regions_max
-                               : stage->opened_n - stage->freed_n < stage->batches_n;
+                               : copy_batch_may_begin(stage);
 }
 
 /* Signals whose requests have all been recorded join the open batch. Without a GPU they are
@@ -179,7 +123,7 @@ static void signals_fire(struct copy_stage *stage, struct ds_queue *queue, uint6
             stage->unfired &= ~((uint64_t)1 << queue->index);
             return;
         }
-        copy_batch_signal(batch_open(stage, now_ns), chunk);
+        copy_batch_signal(copy_batch_begin(stage, now_ns), chunk);
         stage->flush_wanted = true;
     }
 }
@@ -222,47 +166,36 @@ static bool chunk_needs_gpu(const struct copy_stage *stage, const struct chunk *
            (chunk->request->host == NULL || chunk->staged);
 }
 
-/* Records the open batch and makes it READY. */
-static void batch_end(struct copy_stage *stage)
-{
-    struct copy_batch *batch = stage->open;
-    uint32_t index = (uint32_t)(batch - stage->batches);
-
-    batch->vk_result = stage->config.gpu->record(stage->config.gpu_self, index, batch->chunks,
-                                                 batch->chunks_n);
-    atomic_store_explicit(&batch->state, COPY_BATCH_READY, memory_order_relaxed);
-    stage->open = NULL;
-    stage->held = false;
-    stage->flush_wanted = false;
-    batch_limit(stage);
-    /* release: the batch, before it is announced; pairs with the acquire in copy_submit */
-    atomic_fetch_add_explicit(&stage->ready_n, 1, memory_order_release);
-}
-
 static void batch_add(struct copy_stage *stage, struct chunk *chunk, uint64_t now_ns)
 {
-    struct copy_batch *batch = batch_open(stage, now_ns);
-
-    batch->chunks[batch->chunks_n++] = chunk;
-    batch->bytes += chunk->payload_bytes;
-    stage->unfinished_bytes += chunk->payload_bytes;
+    copy_batch_begin(stage, now_ns);
+    copy_batch_chunk(stage, chunk);
     if (chunk_ordered(chunk))
         signals_fire(stage, chunk->request->queue, now_ns);
-    if (batch_is_full(stage))
-        batch_end(stage);
-}
-
-static uint32_t copy_stalled_n(const struct copy_stage *stage)
-{
-    return stage->stalled_tail - stage->stalled_head;
+    if (copy_batch_is_full(stage))
+        copy_batch_end(stage);
 }
 
 /* Chunks that found no room in an earlier turn. */
 static void stalled_retry(struct copy_stage *stage, uint64_t now_ns)
 {
-    while (copy_stalled_n(stage) > 0 &&
-           batch_takes(stage, stage->stalled[stage->stalled_head & stage->stalled_mask]))
-        batch_add(stage, stage->stalled[stage->stalled_head++ & stage->stalled_mask], now_ns);
+    while (copy_fifo_n(&stage->stalled) > 0 && copy_batch_has_room(stage)) {
+        struct chunk *chunk = copy_fifo_first(&stage->stalled);
+
+        copy_fifo_drop_first(&stage->stalled);
+        batch_add(stage, chunk, now_ns);
+    }
+}
+
+/* It goes into a batch, or waits for one. */
+static void chunk_to_gpu(struct copy_stage *stage, struct chunk *chunk, uint64_t now_ns)
+{
+    if (chunk->packed && chunk->status == DS_STATUS_OK)
+        copy_fifo_push(&stage->packed[chunk->ordinary ? COPY_ORDINARY : COPY_REALTIME], chunk);
+    else if (copy_fifo_n(&stage->stalled) > 0 || !copy_batch_has_room(stage))
+        copy_fifo_push(&stage->stalled, chunk);
+    else
+        batch_add(stage, chunk, now_ns);
 }
 
 static void chunk_route(struct copy_stage *stage, struct chunk *chunk, uint64_t now_ns)
@@ -283,10 +216,7 @@ static void chunk_route(struct copy_stage *stage, struct chunk *chunk, uint64_t 
         stage->config.kind != COPY_KIND_NIL)
         copy_host_source(chunk);
     if (chunk_needs_gpu(stage, chunk)) {
-        if (copy_stalled_n(stage) > 0 || !batch_takes(stage, chunk))
-            stage->stalled[stage->stalled_tail++ & stage->stalled_mask] = chunk;
-        else
-            batch_add(stage, chunk, now_ns);
+        chunk_to_gpu(stage, chunk, now_ns);
         return;
     }
     if (chunk->status == DS_STATUS_OK && chunk->kind == CHUNK_READ && !r->in_place &&
@@ -313,12 +243,7 @@ static void batches_recycle(struct copy_stage *stage)
 
         if (batch->ticket > stage->reached)
             break;
-        atomic_store_explicit(&batch->state, COPY_BATCH_FREE, memory_order_relaxed);
-        if (stage->decodes)
-            stage->config.gpu->release(stage->config.gpu_self,
-                                       (uint32_t)(stage->freed_n % stage->batches_n));
-        stage->unfinished_bytes -= batch->bytes;
-        stage->freed_n++;
+        copy_batch_free(stage);
     }
 }
 
@@ -331,10 +256,48 @@ static void batch_consider(struct copy_stage *stage, uint64_t now_ns)
     if (batch == NULL)
         return;
     in_flight = stage->opened_n - 1 - stage->freed_n;
-    stage->held = in_flight >= COPY_BUSY_BATCHES && !batch_is_full(stage) && !stage->manual &&
+    stage->held = in_flight >= COPY_BUSY_BATCHES && !copy_batch_is_full(stage) && !stage->manual &&
                   !stage->flush_wanted && now_ns - batch->opened_ns < stage->config.flush_ns;
     if (!stage->held)
-        batch_end(stage);
+        copy_batch_end(stage);
+}
+
+/* Of what waits to be decoded, as much as there is room for. The first one always fits, since no
+ * batch holds anything. */
+static void packed_add(struct copy_stage *stage, struct copy_fifo *packed, uint64_t now_ns)
+{
+    struct copy_batch *batch = stage->open;
+    uint32_t index = (uint32_t)(batch - stage->batches);
+
+    while (stage->open == batch && copy_fifo_n(packed) > 0) {
+        struct chunk *chunk = copy_fifo_first(packed);
+
+        if (!stage->config.gpu->take(stage->config.gpu_self, index, chunk)) {
+            DS_ASSERT(batch->chunks_n > 0);
+            copy_batch_end(stage);
+            return;
+        }
+        copy_fifo_drop_first(packed);
+        batch_add(stage, chunk, now_ns);
+    }
+}
+
+/* Makes a batch that decodes, when it is time for one. The copies that are there go before it: to
+ * wait for more of them would be to wait for it too. */
+static void packed_consider(struct copy_stage *stage, uint64_t now_ns)
+{
+    if (!copy_decodes_due(stage) || copy_batch_slots(stage) == 0)
+        return;
+    if (stage->open != NULL)
+        copy_batch_end(stage);
+    copy_batch_begin(stage, now_ns)->decodes = true;
+    stage->decoding = true;
+    stage->decoded_last = true;
+    STAT_ADD(stage->decode_batches, 1);
+    for (uint32_t i = 0; stage->open != NULL && i < COPY_CLASSES; i++)
+        packed_add(stage, &stage->packed[i], now_ns);
+    if (stage->open != NULL)
+        copy_batch_end(stage);
 }
 
 uint64_t copy_ready_n(const struct copy_stage *stage)
@@ -369,7 +332,7 @@ static void batch_pass_on(struct copy_stage *stage, struct copy_batch *batch, ui
 
 uint32_t copy_submit(struct copy_stage *stage)
 {
-    /* acquire: pairs with the release in batch_end */
+    /* acquire: pairs with the release in copy_batch_end */
     struct ds_stage_counters *counters = &stage->submitter_stats.counters;
     uint64_t ready = atomic_load_explicit(&stage->ready_n, memory_order_acquire);
     uint64_t at = atomic_load_explicit(&stage->submitted_n, memory_order_relaxed);
@@ -410,8 +373,8 @@ static uint32_t copy_pop_lane(struct copy_stage *stage, struct ring *in, uint64_
         ahead_next(chunks, n, i);
         chunk_route(stage, chunks[i], now_ns);
     }
-    if (batch_is_full(stage))
-        batch_end(stage);
+    if (copy_batch_is_full(stage))
+        copy_batch_end(stage);
     return n;
 }
 
@@ -436,6 +399,7 @@ static uint32_t copy_work(void *self, uint64_t now_ns)
     finished_flush(stage);
     if (stage->config.kind == COPY_KIND_GPU) {
         batch_consider(stage, now_ns);
+        packed_consider(stage, now_ns);
         if (!stage->manual)
             moved += copy_submit(stage);
     }
@@ -455,8 +419,10 @@ static enum stage_wait copy_waiting(void *self)
 {
     const struct copy_stage *stage = self;
 
-    return stage->held || stage->unfired != 0 || copy_stalled_n(stage) > 0 ? STAGE_WAIT_DEVICE
-                                                                           : STAGE_IDLE;
+    return stage->held || stage->unfired != 0 || copy_fifo_n(&stage->stalled) > 0 ||
+                   copy_packed_n(stage) > 0
+               ? STAGE_WAIT_DEVICE
+               : STAGE_IDLE;
 }
 
 static bool copy_ready(void *self)
@@ -470,7 +436,7 @@ static bool copy_ready(void *self)
     return copy_has_input(stage);
 }
 
-/* Only while a batch is held back or no batch is free: sleep until the oldest one has ended. */
+/* Only while a batch is held back or something waits for one: sleep until the oldest has ended. */
 static bool copy_park(void *self, uint64_t timeout_ns)
 {
     struct copy_stage *stage = self;

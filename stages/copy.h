@@ -3,12 +3,18 @@
  * Owns: the GPU batches. In: chunks DONE_READ, from every lane and decode. Out: host and failed
  * chunks at once through `done`; chunks of a GPU submission through `submitted`, in ticket order.
  * Bounded by: batches_max submissions in flight; what finds no room in them is set aside, so that
- * chunks which need no GPU never wait for it. Of requests that the GPU decodes, also by its scratch
- * memory, which batches give back in their order: what waits for it waits for batches before it.
+ * chunks which need no GPU never wait for it.
  *
  * A batch:   OPEN -> READY -> SUBMITTED -> (ticket reached) -> free
  * It is recorded and made READY when it is full, when the input is empty, or after flush_ns; while
- * the GPU is busy with earlier batches it keeps growing instead. */
+ * the GPU is busy with earlier batches it keeps growing instead.
+ *
+ * What the GPU decodes goes in batches of its own, one at a time. A GPU takes some 2 ms for a tile
+ * and hardly longer for a thousand, and batches of one queue come one after the other. So a second
+ * one under way would end no sooner, but would have to be closed sooner: what comes while one
+ * decodes had better be the next, which is filled when the one before it has ended, and so has all
+ * of the scratch memory. What only copies passes whatever waits for that, and finds at most one
+ * batch that decodes ahead of it. */
 #ifndef STAGES_COPY_H
 #define STAGES_COPY_H
 
@@ -19,6 +25,7 @@
 #include "engine/ring.h"
 #include "engine/staging.h"
 #include "engine/worker.h"
+#include "stages/copy_fifo.h"
 
 #define COPY_BATCHES_MAX 16
 #define COPY_LANES_MAX (DS_READ_LANES_MAX + 1) /* inputs: read lanes, decode */
@@ -43,10 +50,11 @@ struct copy_gpu_ops {
     /* What the GPU decodes; the rule holds for as long as the stage is open. */
     struct gpu_decode (*decode)(void *self);
     /* Take what a chunk needs that the GPU decodes (packed, not failed) to be part of batch
-     * `index`, to which it is added at once then. False: not now; never so when all batches are
-     * free. */
+     * `index`, to which it is added at once then. False: not now; never so when no batch holds
+     * anything. */
     bool (*take)(void *self, uint32_t index, const struct chunk *chunk);
-    /* Batch `index` has ended: what was taken for it is free again. The oldest one first. */
+    /* Batch `index`, for which something was taken, has ended: that is free again. The oldest one
+     * first. */
     void (*release)(void *self, uint32_t index);
     /* Record the copies of chunks[0..n) (CHUNK_READ: memory's payload -> GPU buffer, decoded on the
      * way if packed;
@@ -82,12 +90,15 @@ struct copy_batch {
     struct copy_signal *signals; /* to signal when it ends; one for each semaphore */
     struct chunk **signal_chunks; /* the entries that these came from */
     uint32_t chunks_n, signals_n, signal_chunks_n;
-    uint64_t bytes;              /* payload of its chunks */
+    uint64_t bytes;              /* payload of its chunks; of one that decodes: 0 */
+    bool decodes;                /* all of its chunks are ones that the GPU decodes */
     uint64_t opened_ns;
     uint64_t ticket;             /* 0: it was never submitted, nothing to wait for */
     int vk_result;               /* of recording or submitting it */
     _Atomic uint8_t state;       /* enum copy_batch_state; READY -> SUBMITTED by the submitter */
 };
+
+enum copy_class { COPY_REALTIME, COPY_ORDINARY, COPY_CLASSES };
 
 struct copy_config {
     const struct host *host;
@@ -125,8 +136,11 @@ struct copy_stage {
     struct ds_queue *unfired_queues[64];
     bool flush_wanted;           /* a signal waits: do not hold the batch back */
     bool held;                   /* the open batch is held back while the GPU is busy */
-    struct chunk **stalled;      /* for the GPU, while no batch has room: FIFO */
-    uint32_t stalled_mask, stalled_head, stalled_tail;
+    bool decoding;               /* a batch that decodes is under way */
+    bool decoded_last;           /* the last batch opened was one that decodes */
+    struct copy_fifo stalled;    /* for the GPU, while no batch has room */
+    struct copy_fifo packed[COPY_CLASSES]; /* for the next batch that decodes */
+    uint64_t decode_batches;     /* of these, so many were made */
 
     struct chunk *finished[256]; /* host and failed chunks of this turn */
     uint32_t finished_n;

@@ -1,4 +1,4 @@
-/* Batches: tables and failures. */
+/* Batches: tables, room, beginning and end, failures. */
 #include "stages/copy_batch.h"
 
 #include "engine/request.h"
@@ -22,6 +22,67 @@ void copy_batch_close(struct copy_batch *batch, const struct host *host, uint32_
     host_free(host, batch->signals, regions_max * sizeof(struct copy_signal));
 }
 
+/* While a batch that decodes is due the last free one is kept for it, unless the latest was of that
+ * kind too: so neither kind keeps the other from its turn, even where there is only one batch. */
+bool copy_batch_may_begin(const struct copy_stage *stage)
+{
+    uint32_t kept = copy_decodes_due(stage) && !stage->decoded_last ? 1 : 0;
+
+    return copy_batch_slots(stage) > kept;
+}
+
+bool copy_batch_has_room(const struct copy_stage *stage)
+{
+    return stage->open != NULL ? stage->open->chunks_n < stage->regions_max &&
+                                     stage->open->bytes < stage->bytes_limit
+                               : copy_batch_may_begin(stage);
+}
+
+bool copy_batch_is_full(const struct copy_stage *stage)
+{
+    const struct copy_batch *batch = stage->open;
+
+    return batch != NULL &&
+           (batch->chunks_n == stage->regions_max || batch->bytes >= stage->bytes_limit ||
+            batch->signal_chunks_n == stage->regions_max);
+}
+
+struct copy_batch *copy_batch_begin(struct copy_stage *stage, uint64_t now_ns)
+{
+    struct copy_batch *batch = stage->open;
+
+    if (batch != NULL)
+        return batch;
+    DS_ASSERT(copy_batch_slots(stage) > 0);
+    batch = &stage->batches[stage->opened_n % stage->batches_n];
+    DS_ASSERT(atomic_load_explicit(&batch->state, memory_order_relaxed) == COPY_BATCH_FREE);
+    atomic_store_explicit(&batch->state, COPY_BATCH_OPEN, memory_order_relaxed);
+    batch->chunks_n = 0;
+    batch->bytes = 0;
+    batch->decodes = false;
+    batch->signals_n = 0;
+    batch->signal_chunks_n = 0;
+    batch->vk_result = 0;
+    batch->opened_ns = now_ns;
+    batch->ticket = ++stage->opened_n;
+    stage->decoded_last = false;
+    stage->open = batch;
+    return batch;
+}
+
+/* Bytes are counted of copies alone: what decodes is bounded by the memory that it needs. */
+void copy_batch_chunk(struct copy_stage *stage, struct chunk *chunk)
+{
+    struct copy_batch *batch = stage->open;
+
+    DS_ASSERT(batch->chunks_n < stage->regions_max);
+    batch->chunks[batch->chunks_n++] = chunk;
+    if (batch->decodes)
+        return;
+    batch->bytes += chunk->payload_bytes;
+    stage->unfinished_bytes += chunk->payload_bytes;
+}
+
 /* A later value covers an earlier one. */
 void copy_batch_signal(struct copy_batch *batch, struct chunk *chunk)
 {
@@ -35,6 +96,48 @@ void copy_batch_signal(struct copy_batch *batch, struct chunk *chunk)
     else
         batch->signals[i].value = max_u64(batch->signals[i].value, signal.value);
     batch->signal_chunks[batch->signal_chunks_n++] = chunk;
+}
+
+/* A submission costs a GPU some time whatever its size (12 us on an H100), in which it moves
+ * nothing, so that batches shall be large; but with all that is under way in one of them the GPU
+ * has nothing to do until new requests come. So a batch takes half. */
+static void bytes_limit(struct copy_stage *stage)
+{
+    stage->peak_bytes -= stage->peak_bytes / 16;
+    stage->peak_bytes = max_u64(stage->peak_bytes, stage->unfinished_bytes);
+    stage->bytes_limit = min_u64(max_u64(stage->peak_bytes / 2, COPY_BYTES_LEAST),
+                                 stage->bytes_max);
+}
+
+void copy_batch_end(struct copy_stage *stage)
+{
+    struct copy_batch *batch = stage->open;
+    uint32_t index = (uint32_t)(batch - stage->batches);
+
+    batch->vk_result = stage->config.gpu->record(stage->config.gpu_self, index, batch->chunks,
+                                                 batch->chunks_n);
+    atomic_store_explicit(&batch->state, COPY_BATCH_READY, memory_order_relaxed);
+    stage->open = NULL;
+    stage->held = false;
+    stage->flush_wanted = false;
+    if (!batch->decodes)
+        bytes_limit(stage);
+    /* release: the batch, before it is announced; pairs with the acquire in copy_submit */
+    atomic_fetch_add_explicit(&stage->ready_n, 1, memory_order_release);
+}
+
+void copy_batch_free(struct copy_stage *stage)
+{
+    uint32_t index = (uint32_t)(stage->freed_n % stage->batches_n);
+    struct copy_batch *batch = &stage->batches[index];
+
+    atomic_store_explicit(&batch->state, COPY_BATCH_FREE, memory_order_relaxed);
+    if (batch->decodes) {
+        stage->config.gpu->release(stage->config.gpu_self, index);
+        stage->decoding = false;
+    }
+    stage->unfinished_bytes -= batch->bytes;
+    stage->freed_n++;
 }
 
 static enum ds_status vk_status(int vk_result)

@@ -59,6 +59,7 @@ struct ds_counters {
     struct ds_histogram latency_ns;                       /* enqueue to completion, a request */
     uint64_t gpu_decoded_tiles; /* tiles of 64 KiB that the GPU has decoded, of good requests */
     uint64_t gpu_decoded_bytes; /* what came out of them */
+    uint64_t gpu_decode_batches; /* submissions that decode: the more tiles in each, the better */
 };
 
 /* ds_engine_get_counters fills *counters up to counters->struct_size, which the caller sets.

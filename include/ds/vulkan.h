@@ -114,7 +114,8 @@ struct ds_vulkan_backend_config {
     bool has_buffer_device_address; /* bufferDeviceAddress */
     bool has_8bit_storage;          /* storageBuffer8BitAccess */
     /* A submission is closed once it moves half of the bytes that are under way, so that the next
-     * one is made while it runs; at the latest with so many. 0 = 16 MiB. */
+     * one is made while it runs; at the latest with so many. 0 = 16 MiB. Not for submissions that
+     * decode, which decode_scratch_bytes bounds. */
     uint64_t batch_bytes_max;
     /* Workgroups of one submission that copy by shader at once, each of 256 invocations, 16 KiB at
      * a time. Fewer leave more of the GPU to frames that are drawn meanwhile; too few do not keep
@@ -130,7 +131,8 @@ struct ds_vulkan_backend_config {
 
     enum ds_vulkan_decode_path decode_path;
     /* GPU memory that decoding may use, where the GPU decodes: for compressed bytes, and for
-     * decoded ones that do not go straight to a buffer. A request that needs more is decoded by the
+     * decoded ones that do not go straight to a buffer. One submission at a time decodes, and may
+     * have all of it. A request that needs more is decoded by the
      * CPU. 0 = 64 MiB. Range 1 MiB..16 GiB. */
     uint64_t decode_scratch_bytes;
     /* Borrowed device: what was enabled at its creation, beside has_buffer_device_address and

@@ -3,12 +3,14 @@
 #ifndef UNIT_FAKE_GPU_H
 #define UNIT_FAKE_GPU_H
 
+#include "engine/packed.h"
 #include "engine/request.h"
 #include "stages/copy.h"
 
 #include "unit/support.h"
 
 #define FAKE_SEMAPHORES 64
+#define FAKE_TICKETS 64 /* the last ones, of which something is remembered */
 #define VK_LOST (-4)
 
 struct fake_gpu {
@@ -34,6 +36,12 @@ struct fake_gpu {
     void *ctx;
     int host_signal_result;
     uint32_t host_signals;
+    /* What it decodes: scratch memory as the real one has it, which batches give back in their
+     * order, and how many chunks of each batch and ticket are decoded. */
+    struct gpu_decode decode;
+    uint64_t scratch_used, scratch_of[COPY_BATCHES_MAX];
+    uint32_t packed_of[COPY_BATCHES_MAX], packed_in[FAKE_TICKETS];
+    uint32_t refused;              /* takes that found no room */
 };
 
 static inline int fake_gpu_staging_open(void *self, uint64_t bytes, struct staging *staging)
@@ -70,6 +78,47 @@ static inline bool fake_gpu_manual(void *self)
     return ((struct fake_gpu *)self)->manual;
 }
 
+static inline struct gpu_decode fake_gpu_decode(void *self)
+{
+    return ((struct fake_gpu *)self)->decode;
+}
+
+static inline bool fake_gpu_take(void *self, uint32_t index, const struct chunk *chunk)
+{
+    struct fake_gpu *gpu = self;
+    uint64_t bytes = gpu_decode_scratch(&gpu->decode, chunk->request);
+
+    cr_assert(chunk->packed && chunk->status == DS_STATUS_OK);
+    cr_assert_not(gpu->recorded[index], "batch %u is closed", index);
+    if (gpu->scratch_used + bytes > gpu->decode.scratch_bytes) {
+        cr_assert_gt(gpu->scratch_used, 0, "nobody has any, and it does not fit");
+        gpu->refused++;
+        return false;
+    }
+    gpu->scratch_used += bytes;
+    gpu->scratch_of[index] += bytes;
+    gpu->packed_of[index]++;
+    return true;
+}
+
+static inline void fake_gpu_release(void *self, uint32_t index)
+{
+    struct fake_gpu *gpu = self;
+
+    cr_assert(gpu->lost || gpu->ticket_of[index] <= gpu->ended, "batch %u is still in use", index);
+    cr_assert_gt(gpu->packed_of[index], 0, "batch %u decodes nothing", index);
+    gpu->scratch_used -= gpu->scratch_of[index];
+    gpu->scratch_of[index] = 0;
+    gpu->packed_of[index] = 0;
+}
+
+/* All tiles are good. */
+static inline void fake_gpu_verdicts(const struct chunk *chunk)
+{
+    memset(packed_statuses(chunk), DS_CODEC_ERROR_NONE,
+           packed_tiles(chunk->request->unpacked_bytes) * sizeof(uint32_t));
+}
+
 static inline int fake_gpu_record(void *self, uint32_t index, struct chunk *const *chunks,
                                   uint32_t n)
 {
@@ -86,6 +135,8 @@ static inline int fake_gpu_record(void *self, uint32_t index, struct chunk *cons
         cr_assert_eq(chunks[i]->state, CHUNK_IN_COPY);
         cr_assert_eq(chunks[i]->status, DS_STATUS_OK, "a failed chunk must not reach the GPU");
         cr_assert_neq(chunks[i]->arena_unit, CHUNK_NO_ARENA);
+        if (chunks[i]->packed)
+            fake_gpu_verdicts(chunks[i]);
         if (gpu->on_chunk != NULL)
             gpu->on_chunk(gpu->ctx, chunks[i]);
     }
@@ -128,6 +179,7 @@ static inline int fake_gpu_submit(void *self, uint32_t index, uint64_t ticket,
     fake_gpu_signals(gpu, signals, signals_n);
     gpu->submitted = ticket;
     gpu->ticket_of[index] = ticket;
+    gpu->packed_in[ticket % FAKE_TICKETS] = gpu->packed_of[index];
     if (gpu->lost_after != 0 && gpu->submits >= gpu->lost_after)
         gpu->lost = true;
     return 0;
@@ -174,6 +226,9 @@ static const struct copy_gpu_ops fake_gpu_ops = {
     .batches_max = fake_gpu_batches_max,
     .regions_max = fake_gpu_regions_max,
     .bytes_max = fake_gpu_bytes_max,
+    .decode = fake_gpu_decode,
+    .take = fake_gpu_take,
+    .release = fake_gpu_release,
     .record = fake_gpu_record,
     .submit = fake_gpu_submit,
     .reached = fake_gpu_reached,

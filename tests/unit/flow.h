@@ -1,4 +1,4 @@
-/* The four stages in one thread, with a disk and a GPU that the test commands: no engine, no
+/* The stages in one thread, with a disk and a GPU that the test commands: no engine, no
  * thread, no clock but the test's. */
 #ifndef UNIT_FLOW_H
 #define UNIT_FLOW_H
@@ -7,6 +7,7 @@
 #include "engine/queue.h"
 #include "stages/complete.h"
 #include "stages/copy.h"
+#include "stages/decode.h"
 #include "stages/read.h"
 #include "stages/submit.h"
 
@@ -31,6 +32,7 @@ struct flow {
     struct event event;
     struct submit_stage submit;
     struct read_stage read;
+    struct decode_stage decode;    /* only where the GPU decodes */
     struct copy_stage copy;
     struct complete_stage complete;
     struct fake_gpu gpu;
@@ -142,6 +144,7 @@ struct flow_options {
     uint64_t bytes_max;            /* of a batch; 0 = any number */
     uint32_t flush_ns;             /* 0 = 100 us */
     bool gpu_manual;
+    uint64_t scratch_bytes;        /* of the GPU, which decodes; 0 = it does not */
 };
 
 static inline uint32_t flow_or(uint32_t value, uint32_t otherwise)
@@ -155,6 +158,8 @@ static inline void flow_open_copy(struct flow *flow, const struct flow_options *
     flow->gpu.regions_max = flow_or(o->regions_max, 16);
     flow->gpu.bytes_max = o->bytes_max;
     flow->gpu.manual = o->gpu_manual;
+    flow->gpu.decode = (struct gpu_decode){.on = o->scratch_bytes > 0, .verdicts = true,
+                                           .align = 1, .scratch_bytes = o->scratch_bytes};
     cr_assert_eq(copy_open(&flow->copy, &(struct copy_config){
                                .host = &flow->host,
                                .kind = o->kind,
@@ -164,7 +169,21 @@ static inline void flow_open_copy(struct flow *flow, const struct flow_options *
                                .chunks_max = flow_or(o->chunks_max, 256),
                                .done = &flow->complete.done,
                                .submitted = &flow->complete.submitted,
-                           }, 1), 0);
+                           }, o->scratch_bytes > 0 ? 2 : 1), 0);
+}
+
+static inline void flow_open_decode(struct flow *flow, const struct flow_options *o)
+{
+    if (!flow->gpu.decode.on)
+        return;
+    cr_assert_eq(decode_open(&flow->decode, &(struct decode_config){
+                                 .host = &flow->host,
+                                 .chunks_max = flow_or(o->chunks_max, 256),
+                                 .lanes = 1,
+                                 .event = &flow->event,
+                                 .out = &flow->copy.in[1],
+                             }), 0);
+    flow->read.out_packed = &flow->decode.in[0];
 }
 
 static inline void flow_open(struct flow *flow, const struct flow_options *o)
@@ -202,6 +221,7 @@ static inline void flow_open(struct flow *flow, const struct flow_options *o)
                                                          .manual = true},
                            chunks_max, &flow->copy.in[0]), 0);
     ((struct flow_disk *)flow->read.backend_self)->flow = flow;
+    flow_open_decode(flow, o);
     submit_add_lane(&flow->submit, &flow->read.in, NULL);
 }
 
@@ -218,6 +238,8 @@ static inline struct ds_queue *flow_queue(struct flow *flow, const struct ds_que
         .mapped_max_bytes = flow->has_gpu ? UINT64_MAX : 0,
         .memory_checked = flow->copy.config.kind != COPY_KIND_NIL,
         .file_checked = false,
+        .arena_bytes = flow->staging.bytes,
+        .decode = flow->gpu.decode,
     };
 
     cr_assert_lt(index, FLOW_QUEUES);
@@ -234,6 +256,8 @@ static inline uint32_t flow_step(struct flow *flow, uint64_t ns)
     flow->now_ns += ns;
     moved = submit_stage_ops.work(&flow->submit, flow->now_ns);
     moved += read_stage_ops.work(&flow->read, flow->now_ns);
+    if (flow->gpu.decode.on)
+        moved += decode_stage_ops.work(&flow->decode, flow->now_ns);
     moved += copy_stage_ops.work(&flow->copy, flow->now_ns);
     moved += complete_stage_ops.work(&flow->complete, flow->now_ns);
     return moved;
@@ -272,6 +296,7 @@ static inline void flow_close(struct flow *flow)
     for (uint32_t i = 0; i < flow->queues_n; i++)
         queue_close(&flow->queues[i]);
     read_close(&flow->read, &flow->host);
+    decode_close(&flow->decode);
     copy_close(&flow->copy);
     complete_close(&flow->complete);
     submit_close(&flow->submit);
