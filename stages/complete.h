@@ -48,6 +48,7 @@ struct complete_stage {
     struct ds_histogram latency_ns; /* requests */
     uint64_t completed, failed, bytes;
     uint64_t gpu_tiles, gpu_bytes;  /* decoded by the GPU */
+    uint64_t mapped_bytes;          /* straight into their mapping */
     struct hist_run delivery_latency_ns; /* of `delivery`, not in the above yet */
     uint64_t delivery_bytes;
 };

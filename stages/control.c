@@ -21,6 +21,15 @@ static struct gpu_decode engine_gpu_decode(const struct ds_engine *engine)
                                     : (struct gpu_decode){.kind = "cpu", .reason = "no GPU"};
 }
 
+struct ds_vulkan_info engine_vulkan_info(const struct ds_engine *engine)
+{
+    struct ds_vulkan_info info = {.struct_size = sizeof(info)};
+
+    if (engine->gpu_self != NULL)
+        ds_vulkan_backend_get_info(engine->config.vulkan, &info);
+    return info;
+}
+
 int64_t ds_engine_step(struct ds_engine *engine)
 {
     return engine->topology == DS_TOPOLOGY_MANUAL ? engine_step(engine) : -EINVAL;
@@ -80,6 +89,7 @@ int ds_queue_create(struct ds_engine *engine, const struct ds_queue_config *call
                     struct ds_queue **out)
 {
     struct ds_queue_config config = {.struct_size = sizeof(config)};
+    struct ds_vulkan_info vulkan = engine_vulkan_info(engine);
     struct queue_port port = {
         .engine = engine,
         .host = &engine->host,
@@ -98,19 +108,16 @@ int ds_queue_create(struct ds_engine *engine, const struct ds_queue_config *call
         .arena_bytes = engine->staging.bytes,
         .decode = engine_gpu_decode(engine),
         .step = engine->topology == DS_TOPOLOGY_MANUAL ? manual_step : NULL,
+        .mapped_decodes = vulkan.mapped_decodes,
+        /* the submit stage looks which of them are alone */
+        .mapped_max_bytes = max_u64(vulkan.mapped_max_bytes, vulkan.mapped_alone_max_bytes),
     };
-    struct ds_vulkan_info vulkan = {.struct_size = sizeof(vulkan)};
     struct ds_queue *queue;
     uint32_t index;
     int rc = caller != NULL ? copy_struct_in(&config, sizeof(config), caller) : 0;
 
     if (rc != 0)
         return rc;
-    if (engine->gpu_self != NULL &&
-        ds_vulkan_backend_get_info(engine->config.vulkan, &vulkan) == 0) {
-        port.mapped_max_bytes = vulkan.mapped_max_bytes;
-        port.mapped_decodes = vulkan.mapped_decodes;
-    }
     queue = host_alloc(&engine->host, sizeof(*queue), CACHE_LINE);
     if (queue == NULL)
         return -ENOMEM;
@@ -277,6 +284,17 @@ int ds_engine_decode_support(const struct ds_engine *engine, uint32_t codec)
            queue_support(engine);
 }
 
+static void mapped_counters_read(const struct ds_engine *engine, struct ds_counters *c)
+{
+    struct ds_vulkan_info vulkan = engine_vulkan_info(engine);
+
+    c->mapped_max_bytes = vulkan.mapped_max_bytes;
+    c->mapped_alone_max_bytes = vulkan.mapped_alone_max_bytes;
+    c->mapping_write_ns = vulkan.mapping_write_ns;
+    c->staging_write_ns = vulkan.staging_write_ns;
+    c->submit_ns = vulkan.submit_ns;
+}
+
 static void counters_read(const struct ds_engine *engine, struct ds_counters *c)
 {
     c->requests_accepted = STAT_GET(engine->submit.stats.counters.items);
@@ -303,6 +321,8 @@ static void counters_read(const struct ds_engine *engine, struct ds_counters *c)
     c->gpu_decoded_tiles = STAT_GET(engine->complete.gpu_tiles);
     c->gpu_decoded_bytes = STAT_GET(engine->complete.gpu_bytes);
     c->gpu_decode_batches = STAT_GET(engine->copy.decode_batches);
+    c->mapped_bytes = STAT_GET(engine->complete.mapped_bytes);
+    mapped_counters_read(engine, c);
 }
 
 int ds_engine_get_counters(const struct ds_engine *engine, struct ds_counters *counters)

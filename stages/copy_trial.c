@@ -118,13 +118,15 @@ static VkResult submit(struct copy_trial *trial)
 /* Polled: a sleep takes longer to end than most of what is measured. */
 uint64_t copy_trial_run(struct copy_trial *trial, copy_trial_record_fn record, void *ctx)
 {
-    uint64_t reached = 0, started_ns, now_ns;
+    uint64_t reached = 0, begun_ns = clock_now_ns(), started_ns, now_ns;
 
+    trial->cpu_ns = 0;
     if (trial->given_up || commands_record(trial, record, ctx) != VK_SUCCESS)
         return 0;
     started_ns = clock_now_ns();
     if (submit(trial) != VK_SUCCESS)
         return 0;
+    trial->cpu_ns = clock_now_ns() - begun_ns;
     do {
         if (vulkan_timeline_read(&trial->timeline, &reached) != VK_SUCCESS)
             return 0;

@@ -13,6 +13,7 @@ struct copy_trial {
     VkCommandPool pool;
     VkCommandBuffer commands;
     uint64_t ticket;
+    uint64_t cpu_ns; /* that the last run took to record its commands and hand them on; 0: failed */
     bool given_up; /* the GPU did not end in time, and may still be at the commands */
 };
 

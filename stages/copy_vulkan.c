@@ -14,6 +14,7 @@
 #include "engine/vulkan/backend.h"
 #include "engine/vulkan/timeline.h"
 #include "stages/copy_decode.h"
+#include "stages/copy_mapped_measure.h"
 #include "stages/copy_measure.h"
 #include "stages/copy_record.h"
 
@@ -264,6 +265,8 @@ static int vulkan_staging_make(void *self, uint64_t bytes, struct staging *stagi
     if (error != 0)
         return error;
     error = open_scatter(copy, bytes);
+    if (error == 0 && backend->mapped_measures)
+        copy_mapped_measure(backend, copy->host, staging);
     if (error == 0)
         error = copy_decoder_open(&copy->decoder, backend, copy->host, &copy->staging,
                                   copy->decoders_n);

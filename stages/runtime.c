@@ -194,6 +194,7 @@ static int open_stages(struct ds_engine *engine)
 {
     const struct ds_engine_config *c = &engine->config;
     const struct copy_gpu_ops *gpu = engine->gpu_self != NULL ? &copy_vulkan_ops : NULL;
+    struct ds_vulkan_info vulkan = engine_vulkan_info(engine);
     int rc;
 
     rc = submit_open(&engine->submit, &(struct submit_config){
@@ -203,6 +204,8 @@ static int open_stages(struct ds_engine *engine)
                                           .chunk_bytes = c->chunk_bytes,
                                           .chunks_max = c->chunks_max,
                                           .copies_data = engine->copy_kind != DS_COPY_NIL,
+                                          .mapped_direct = vulkan.mapped_direct,
+                                          .mapped_max_bytes = vulkan.mapped_max_bytes,
                                           .gpu = gpu,
                                           .gpu_self = engine->gpu_self,
                                       });

@@ -10,6 +10,7 @@
 #include "stages/read.h"
 #include "stages/submit.h"
 
+#include <ds/vulkan.h>
 #include <pthread.h>
 
 /* A worker for each stage and lane, and one that is never launched: the copy stage of
@@ -68,6 +69,9 @@ void pipeline_connect(struct ds_engine *engine);
  * -errno. */
 int pipeline_start(struct ds_engine *engine);
 void pipeline_stop(struct ds_engine *engine);
+
+/* engine_vulkan_info: of the engine's back end; zeros where it has none. */
+struct ds_vulkan_info engine_vulkan_info(const struct ds_engine *engine);
 
 /* engine_step runs every stage of a MANUAL engine once; -EBUSY while another thread does. */
 int64_t engine_step(struct ds_engine *engine);

@@ -69,10 +69,19 @@ static void shape_packed(const struct submit_stage *stage, struct request *r)
     r->in_place = r->host != NULL && stage->copies_data;
 }
 
+/* Beside others a request would share their submission, so that its mapping spares none; nor where
+ * its queue signals, for which there is one in any case. See engine/mapped.h. */
+static bool mapping_pays(const struct submit_stage *stage, const struct request *r)
+{
+    bool alone = stage->free_chunks_n == stage->chunks_max && r->queue->epoch == 0;
+
+    return !stage->mapped_not_at_all && (alone || r->unpacked_bytes <= stage->mapped_max_bytes);
+}
+
 /* False: as any other. */
 static bool shape_special(const struct submit_stage *stage, struct request *r)
 {
-    if (request_is_mapped(r) && stage->mapped_not_at_all)
+    if (request_is_mapped(r) && !mapping_pays(stage, r))
         request_unmap(r);
     if (request_is_packed(r))
         shape_packed(stage, r);

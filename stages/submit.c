@@ -29,6 +29,8 @@ int submit_open(struct submit_stage *stage, const struct submit_config *config)
     stage->small_bytes = min_u32(config->chunk_bytes, SMALL_BYTES);
     stage->chunks_max = config->chunks_max;
     stage->copies_data = config->copies_data;
+    stage->mapped_max_bytes = config->mapped_max_bytes;
+    stage->mapped_not_direct = !config->mapped_direct;
     stage->blocked = (struct blocked){.gpu = config->gpu, .gpu_self = config->gpu_self};
     event_init(&stage->detached);
     join_init(&stage->join);

@@ -34,6 +34,8 @@ struct submit_config {
     uint32_t chunk_bytes;
     uint32_t chunks_max;
     bool copies_data;        /* false for the nil copy: host destinations need no memory */
+    bool mapped_direct;      /* O_DIRECT into mappings is to be tried */
+    uint64_t mapped_max_bytes; /* larger requests use their mapping only where they are alone */
     const struct copy_gpu_ops *gpu; /* whose semaphores requests may wait for; or NULL */
     void *gpu_self;
 };
@@ -60,7 +62,8 @@ struct submit_stage {
     uint32_t free_chunks_n;
     struct ring returned;         /* complete -> submit */
     struct chunk *again;          /* by staging, not into their mapping; linked by group_next */
-    bool mapped_not_direct;       /* O_DIRECT into a mapping was refused: never again */
+    uint64_t mapped_max_bytes;
+    bool mapped_not_direct;       /* O_DIRECT into a mapping was refused: never (again) */
     bool mapped_not_at_all;       /* so was a buffered read */
 
     struct submit_lane lanes[SUBMIT_LANES_MAX];

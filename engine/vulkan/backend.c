@@ -15,6 +15,8 @@
 #define SCRATCH_MIN ((uint64_t)1 << 20)
 #define SCRATCH_MAX ((uint64_t)16 << 30)
 
+#define RELAXED(field) atomic_load_explicit(&(field), memory_order_relaxed)
+
 /* Counts the objects that must be given together. */
 static uint32_t count_borrowed(const struct ds_vulkan_backend_config *config)
 {
@@ -83,6 +85,7 @@ static void log_choice(const struct ds_vulkan_backend *backend)
 {
     static const char *const modes[] = {"auto", "exclusive", "locked", "manual"};
     const struct vulkan_device *device = &backend->device;
+    uint64_t mapped_max = RELAXED(backend->mapped_max_bytes);
 
     host_log(&backend->host, DS_LOG_INFO,
              "Vulkan: %s device \"%s\", queue family %u%s, queue %s, host import %s",
@@ -90,13 +93,12 @@ static void log_choice(const struct ds_vulkan_backend *backend)
              (device->queue_flags & (VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT)) == 0
                  ? " (transfer only)" : "",
              modes[backend->queue_mode], device->can_import_host ? "available" : "not available");
-    if (backend->mapped_max_bytes != 0)
+    if (mapped_max != 0)
         host_log(&backend->host, DS_LOG_INFO,
                  "Vulkan: mapped destinations are read into directly, up to %llu bytes a request%s "
-                 "(%s memory; mapped_path, mapped_max_bytes)",
-                 (unsigned long long)backend->mapped_max_bytes,
+                 "(%s; mapped_path, mapped_max_bytes)", (unsigned long long)mapped_max,
                  backend->mapped_decodes ? "" : ", but for those with a codec",
-                 device->unified_memory ? "unified" : "discrete");
+                 RELAXED(backend->mapped_reason));
 }
 
 /* Where regions of 64 KiB and less cost a copy engine more than they take to transfer, which was so
@@ -104,35 +106,6 @@ static void log_choice(const struct ds_vulkan_backend *backend)
 static uint32_t scatter_rule(const struct vulkan_device *device)
 {
     return device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU ? 0 : 64u << 10;
-}
-
-/* Is whatever the host can map of this device's memory cached? A caller may have taken any type. */
-static bool mappings_are_cached(const struct vulkan_device *device)
-{
-    for (uint32_t i = 0; i < device->memory.memoryTypeCount; i++) {
-        VkMemoryPropertyFlags flags = device->memory.memoryTypes[i].propertyFlags;
-
-        if ((flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0 &&
-            (flags & VK_MEMORY_PROPERTY_HOST_CACHED_BIT) == 0)
-            return false;
-    }
-    return true;
-}
-
-/* Where memory is unified the copy is spared altogether. Across a bus the CPU would write at a
- * fraction of what a copy by the GPU makes. */
-static void fill_mapped(struct ds_vulkan_backend *backend,
-                        const struct ds_vulkan_backend_config *config)
-{
-    const struct vulkan_device *device = &backend->device;
-
-    backend->mapped_max_bytes = config->mapped_max_bytes;
-    if (config->mapped_path == DS_VULKAN_MAPPED_ALWAYS ||
-        (config->mapped_path == DS_VULKAN_MAPPED_AUTO && config->mapped_max_bytes == 0 &&
-         device->unified_memory))
-        backend->mapped_max_bytes = UINT64_MAX;
-    backend->mapped_decodes = backend->mapped_max_bytes != 0 && device->unified_memory &&
-                              mappings_are_cached(device);
 }
 
 /* Decides who copies what; the measurement is left to the first engine. */
@@ -147,6 +120,7 @@ static int open_path(struct ds_vulkan_backend *backend,
     uint32_t most = config->scatter_max_bytes;
 
     backend->copy_path = config->copy_path;
+    backend->may_submit_trials = measure;
     backend->can_scatter =
         vulkan_device_can_scatter(device) && config->copy_path != DS_VULKAN_PATH_COPY;
     if (config->copy_path == DS_VULKAN_PATH_SCATTER && !backend->can_scatter) {
@@ -295,7 +269,7 @@ int ds_vulkan_backend_create(const struct ds_vulkan_backend_config *config,
         return error;
     }
     pthread_mutex_init(&made->own_queue_mutex, NULL);
-    fill_mapped(made, &copy);
+    vulkan_backend_mapped(made, &copy);
     log_choice(made);
     *backend = made;
     return 0;
@@ -337,12 +311,17 @@ int ds_vulkan_backend_get_info(const struct ds_vulkan_backend *backend, struct d
         .device_type = device->properties.deviceType,
         .device_name = device->properties.deviceName,
         .can_scatter = backend->can_scatter,
-        .scatter_max_bytes = atomic_load_explicit(&backend->scatter_max_bytes,
-                                                  memory_order_relaxed),
-        .mapped_max_bytes = backend->mapped_max_bytes,
+        .scatter_max_bytes = RELAXED(backend->scatter_max_bytes),
+        .mapped_max_bytes = RELAXED(backend->mapped_max_bytes),
         .mapped_decodes = backend->mapped_decodes,
         .decode_path = backend->decode_path,
         .decode_reason = backend->decode_reason,
+        .mapped_alone_max_bytes = RELAXED(backend->mapped_alone_max_bytes),
+        .mapped_reason = RELAXED(backend->mapped_reason),
+        .mapped_direct = backend->mapped_direct,
+        .mapping_write_ns = RELAXED(backend->mapping_write_ns),
+        .staging_write_ns = RELAXED(backend->staging_write_ns),
+        .submit_ns = RELAXED(backend->submit_ns),
     };
 
     return copy_struct_out(info, &ours, sizeof(ours));

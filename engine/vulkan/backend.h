@@ -2,6 +2,7 @@
 #ifndef ENGINE_VULKAN_BACKEND_H
 #define ENGINE_VULKAN_BACKEND_H
 
+#include "engine/mapped.h"
 #include "engine/vulkan/device.h"
 
 #include <pthread.h>
@@ -18,10 +19,15 @@ struct ds_vulkan_backend {
     uint32_t scatter_groups_max; /* 1..SCATTER_GROUPS_MAX */
     enum ds_vulkan_copy_path copy_path;
     bool can_scatter;                /* never with PATH_COPY */
+    bool may_submit_trials;          /* while an engine starts, for the sake of their time */
     _Atomic bool scatter_measured;   /* scatter_max_bytes needs no measurement (any more) */
     _Atomic uint32_t scatter_max_bytes;
-    uint64_t mapped_max_bytes;       /* requests up to that size go straight into their mapping */
-    bool mapped_decodes;             /* those with a codec, too */
+    bool mapped_decodes;             /* into mappings, too */
+    bool mapped_direct;              /* O_DIRECT into a mapping is worth a try */
+    bool mapped_measures;            /* the next engine shall; whoever has acquired it */
+    _Atomic uint64_t mapped_max_bytes, mapped_alone_max_bytes; /* as struct mapped_limits */
+    _Atomic uint32_t mapping_write_ns, staging_write_ns, submit_ns; /* as struct mapped_figures */
+    const char *_Atomic mapped_reason;                              /* static */
     enum ds_vulkan_decode_path decode_path; /* never AUTO */
     bool decode_forced;              /* it was asked for by name */
     uint64_t decode_scratch_bytes;
@@ -36,5 +42,14 @@ struct ds_vulkan_backend {
 /* vulkan_backend_acquire takes the back end for one engine: 0 or -EBUSY. */
 int vulkan_backend_acquire(struct ds_vulkan_backend *backend);
 void vulkan_backend_release(struct ds_vulkan_backend *backend);
+
+/* vulkan_backend_mapped fills what config and device say about mapped destinations. */
+void vulkan_backend_mapped(struct ds_vulkan_backend *backend,
+                           const struct ds_vulkan_backend_config *config);
+
+/* vulkan_backend_mapped_measured applies the rule to what was measured; NULL: that failed, and
+ * nothing goes straight. */
+void vulkan_backend_mapped_measured(struct ds_vulkan_backend *backend,
+                                    const struct mapped_figures *figures);
 
 #endif

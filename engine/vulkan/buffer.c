@@ -39,17 +39,25 @@ static uint32_t find_type(const struct vulkan_device *device, uint32_t allowed,
     return UINT32_MAX;
 }
 
+static const VkMemoryPropertyFlags local = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+static const VkMemoryPropertyFlags visible =
+    VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+
+bool vulkan_buffer_has_window(const struct vulkan_device *device)
+{
+    return find_type(device, UINT32_MAX, local | visible, 0) != UINT32_MAX;
+}
+
 static uint32_t choose_type(const struct vulkan_device *device, uint32_t allowed,
                             enum vulkan_buffer_kind kind)
 {
-    VkMemoryPropertyFlags local = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
-    VkMemoryPropertyFlags visible =
-        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     VkMemoryPropertyFlags wanted = kind == VULKAN_BUFFER_LOCAL ? local : visible;
     VkMemoryPropertyFlags unwanted =
         kind == VULKAN_BUFFER_LOCAL ? VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT : local;
     uint32_t type = UINT32_MAX;
 
+    if (kind == VULKAN_BUFFER_WINDOW)
+        return find_type(device, allowed, local | visible, 0);
     if (kind == VULKAN_BUFFER_DOWNLOAD) /* reads of what is not cached are very slow */
         type = find_type(device, allowed, wanted | VK_MEMORY_PROPERTY_HOST_CACHED_BIT, 0);
     if (type == UINT32_MAX)
@@ -111,7 +119,8 @@ int vulkan_buffer_open(struct vulkan_buffer *buffer, const struct vulkan_device 
     }
     if (result != VK_SUCCESS) {
         vulkan_buffer_close(buffer, device);
-        return vulkan_fail(host, call, result);
+        return kind == VULKAN_BUFFER_WINDOW ? vulkan_warn(host, call, result)
+                                            : vulkan_fail(host, call, result);
     }
     buffer->address = vulkan_buffer_address(device, buffer->buffer);
     DS_ASSERT(buffer->address % 16 == 0);

@@ -8,13 +8,15 @@ enum vulkan_buffer_kind {
     VULKAN_BUFFER_LOCAL,  /* the GPU's own memory, not mapped */
     VULKAN_BUFFER_UPLOAD, /* written by the CPU, read by the GPU: mapped and coherent */
     VULKAN_BUFFER_DOWNLOAD, /* the other way round: cached, where there is such memory */
+    VULKAN_BUFFER_WINDOW, /* the GPU's own memory, mapped and coherent, or none: failing is a
+                             warning */
 };
 
 struct vulkan_buffer {
     VkBuffer buffer;
     VkDeviceMemory memory;
     VkDeviceAddress address; /* a multiple of 16; 0 without bufferDeviceAddress */
-    void *mapped;            /* UPLOAD and DOWNLOAD */
+    void *mapped;            /* all but LOCAL */
     uint64_t bytes;
 };
 
@@ -22,6 +24,9 @@ struct vulkan_buffer {
  * the device can. 0, -ENOMEM or -EIO (logged), with nothing left behind. */
 int vulkan_buffer_open(struct vulkan_buffer *buffer, const struct vulkan_device *device,
                        const struct host *host, enum vulkan_buffer_kind kind, uint64_t bytes);
+
+/* vulkan_buffer_has_window: is there memory for VULKAN_BUFFER_WINDOW? */
+bool vulkan_buffer_has_window(const struct vulkan_device *device);
 
 /* vulkan_buffer_close: the GPU must be done with it. A buffer of zeros is ignored. */
 void vulkan_buffer_close(struct vulkan_buffer *buffer, const struct vulkan_device *device);

@@ -60,6 +60,12 @@ struct ds_counters {
     uint64_t gpu_decoded_tiles; /* tiles of 64 KiB that the GPU has decoded, of good requests */
     uint64_t gpu_decoded_bytes; /* what came out of them */
     uint64_t gpu_decode_batches; /* submissions that decode: the more tiles in each, the better */
+    uint64_t mapped_bytes; /* of reads that went straight into the mapping of a GPU destination */
+    uint64_t mapped_max_bytes; /* the largest request that may: UINT64_MAX all, 0 none */
+    uint64_t mapped_alone_max_bytes; /* the same, with nothing else under way */
+    uint64_t mapping_write_ns; /* measured: the CPU writes 1 MiB to the GPU's memory; else 0 */
+    uint64_t staging_write_ns; /* measured: to staging */
+    uint64_t submit_ns; /* measured: the CPU makes a submission */
 };
 
 /* ds_engine_get_counters fills *counters up to counters->struct_size, which the caller sets.

@@ -48,7 +48,9 @@ enum ds_vulkan_copy_path {
  * cache, or by O_DIRECT where address, offset and size are aligned; the others go by way of staging
  * and the GPU, like those without. */
 enum ds_vulkan_mapped_path {
-    /* All of them on unified memory; else those of at most mapped_max_bytes. */
+    /* All of them on unified memory; else those of at most mapped_max_bytes. Where that is 0:
+     * measured when an engine starts, in some 10 ms (docs/memory.md has the rule), and O_DIRECT is
+     * not tried. */
     DS_VULKAN_MAPPED_AUTO = 0,
     DS_VULKAN_MAPPED_NEVER = 1,
     DS_VULKAN_MAPPED_ALWAYS = 2,
@@ -124,9 +126,8 @@ struct ds_vulkan_backend_config {
 
     enum ds_vulkan_mapped_path mapped_path;
     /* DS_VULKAN_MAPPED_AUTO: the largest request that goes straight into its mapping, bytes.
-     * 0 = UINT64_MAX on unified memory, else none: across a bus the CPU writes at a sixth of what a
-     * copy by the GPU makes, and O_DIRECT cannot. A small limit there spares single small requests
-     * that the page cache holds the time of a submission. */
+     * 0 = UINT64_MAX on unified memory, else what is measured: across a bus the CPU may write more
+     * slowly than to staging, and O_DIRECT cannot. */
     uint64_t mapped_max_bytes;
 
     enum ds_vulkan_decode_path decode_path;
@@ -189,13 +190,24 @@ struct ds_vulkan_info {
     /* Largest region with an address that goes by shader: UINT32_MAX for all of them, 0 for none.
      * Where it is measured, 0 until an engine has started. */
     uint32_t scatter_max_bytes;
-    /* Largest request that goes straight into its mapping: UINT64_MAX for all, 0 for none. */
+    /* Largest request that goes straight into its mapping: UINT64_MAX for all, 0 for none. Where it
+     * is measured, 0 until an engine has started. */
     uint64_t mapped_max_bytes;
     /* Requests with a codec do too: whatever the host can see is cached. Decoders read what they
      * have written, which takes ages in memory that is only combined for writing. */
     bool mapped_decodes;
     enum ds_vulkan_decode_path decode_path; /* CPU, GPU or NV */
     const char *decode_reason;              /* why, one line; lives as long as the back end */
+    /* As mapped_max_bytes, for a request that finds nothing else under way, on a queue that has not
+     * signalled: it spares a submission. Never less. */
+    uint64_t mapped_alone_max_bytes;
+    const char *mapped_reason; /* why so, one line; static */
+    bool mapped_direct;        /* O_DIRECT reads into mappings are tried, until one is refused */
+    /* What was measured of the CPU's time; 0 where nothing was. */
+    uint32_t mapping_write_ns; /* to write 1 MiB into the GPU's memory */
+    uint32_t staging_write_ns; /* to write it to staging */
+    uint32_t submit_ns;        /* to record and hand on a submission; also 0 where the queue must be
+                                  left alone (copy_path) */
 };
 
 /* ds_vulkan_backend_get_info fills *info up to info->struct_size. -EINVAL: struct_size is 0. */

@@ -1,95 +1,10 @@
 /* Destinations that are mapped (ds_request.gpu_mapped): what goes straight into the mapping, what
  * by way of staging, and that the bytes are the same. */
+#include "conformance/mapped_rig.h"
 #include "conformance/packed.h"
-#include "gpu/vk_util.h"
 
 #include <errno.h>
 #include <sys/mman.h>
-
-#define FILL 0x6d
-
-struct mapped_rig {
-    struct rig rig;
-    struct vk_util *vk;
-    struct ds_vulkan_backend *backend;
-    struct ds_vulkan_info info;
-    struct vk_util_buffer buffer;
-    struct ds_file *buffered; /* the rig's file, through the page cache */
-    VkSemaphore semaphore;
-    uint8_t *shadow;          /* what is told to be the mapping, to see what goes there */
-};
-
-static void mapped_open(struct mapped_rig *g, enum ds_topology topology,
-                        enum ds_vulkan_mapped_path path, uint64_t mapped_max_bytes)
-{
-    struct ds_vulkan_backend_config config = {.struct_size = sizeof(config), .mapped_path = path,
-                                              .mapped_max_bytes = mapped_max_bytes};
-
-    memset(g, 0, sizeof(*g));
-    vk_util_validate();
-    g->vk = vk_util_open(true);
-    if (g->vk == NULL)
-        cr_skip_test("%s", vk_util_reason());
-    vk_util_lend(g->vk, &config);
-    if (ds_vulkan_backend_create(&config, &g->backend) != 0)
-        cr_skip_test("no Vulkan device that suits");
-    g->info.struct_size = sizeof(g->info);
-    cr_assert_eq(ds_vulkan_backend_get_info(g->backend, &g->info), 0);
-    rig_open(&g->rig, topology, ds_engine_config(.vulkan = g->backend, .arena_bytes = 2 << 20,
-                                                 .chunk_bytes = 64 << 10, .decode_threads = 2));
-    cr_assert_eq(ds_file_open(g->rig.engine, g->rig.path,
-                              ds_file_config(.direct = DS_DIRECT_OFF), &g->buffered), 0);
-    vk_util_buffer(g->vk, RIG_FILE_BYTES, 0, true, &g->buffer);
-    memset(g->buffer.mapped, FILL, RIG_FILE_BYTES);
-    g->semaphore = vk_util_timeline(g->vk, 0);
-    g->shadow = mmap(NULL, RIG_FILE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                     0);
-    cr_assert_neq(g->shadow, MAP_FAILED);
-    memset(g->shadow, FILL, RIG_FILE_BYTES);
-}
-
-static void mapped_close(struct mapped_rig *g)
-{
-    ds_file_close(&g->buffered);
-    rig_close(&g->rig);
-    g->vk->DeviceWaitIdle(g->vk->device);
-    g->vk->DestroySemaphore(g->vk->device, g->semaphore, NULL);
-    vk_util_buffer_free(g->vk, &g->buffer);
-    vk_util_close(&g->vk);
-    ds_vulkan_backend_destroy(&g->backend);
-    munmap(g->shadow, RIG_FILE_BYTES);
-    cr_assert_eq(vk_util_messages(), 0);
-}
-
-static struct ds_request to_mapped(const struct mapped_rig *g, struct ds_file *file, void *mapped,
-                                   uint64_t offset, uint64_t bytes)
-{
-    return (struct ds_request){.struct_size = sizeof(struct ds_request), .file = file,
-                               .offset = offset, .size = bytes, .fd = -1,
-                               .gpu_buffer = ds_vulkan_buffer(g->buffer.buffer),
-                               .gpu_offset = offset, .gpu_buffer_bytes = RIG_FILE_BYTES,
-                               .gpu_mapped = mapped};
-}
-
-/* The result of one request. */
-static struct ds_result ask(struct mapped_rig *g, const struct ds_request *request)
-{
-    struct ds_result result;
-
-    rig_enqueue(g->rig.queue, request);
-    ds_queue_submit(g->rig.queue);
-    rig_results(g->rig.queue, &result, 1);
-    return result;
-}
-
-static bool all_fill(const uint8_t *bytes, uint64_t n)
-{
-    for (uint64_t i = 0; i < n; i++) {
-        if (bytes[i] != FILL)
-            return false;
-    }
-    return true;
-}
 
 /* Pieces of odd sizes, one after the other, each by another way. */
 static uint32_t enqueue_pieces(struct mapped_rig *g)
@@ -106,8 +21,8 @@ static uint32_t enqueue_pieces(struct mapped_rig *g)
         if (n % 5 == 0)
             bytes = 4096 * (1 + n % 3);
         bytes = bytes < RIG_FILE_BYTES - at ? bytes : RIG_FILE_BYTES - at;
-        request = to_mapped(g, n % 2 == 0 ? g->rig.file : g->buffered,
-                            n % 3 == 1 ? NULL : g->buffer.mapped, at, bytes);
+        request = mapped_request(g, n % 2 == 0 ? g->rig.file : g->buffered,
+                                 n % 3 == 1 ? NULL : g->buffer.mapped, at, bytes);
         if (n % 11 == 7) {
             request.file = NULL;
             request.offset = 0;
@@ -128,7 +43,7 @@ RIG_TEST(mapped, every_byte_arrives_whichever_way_it_goes)
 
     mapped_open(&g, topology, DS_VULKAN_MAPPED_ALWAYS, 0);
     for (uint32_t pass = 0; pass < 2; pass++) {
-        memset(g.buffer.mapped, FILL, RIG_FILE_BYTES);
+        memset(g.buffer.mapped, MAPPED_FILL, RIG_FILE_BYTES);
         n = enqueue_pieces(&g);
         ds_queue_submit(g.rig.queue);
         rig_results(g.rig.queue, results, n);
@@ -142,25 +57,26 @@ RIG_TEST(mapped, every_byte_arrives_whichever_way_it_goes)
 /* What is read through the page cache goes there, and no copy follows. */
 RIG_TEST(mapped, the_mapping_is_written_and_nothing_is_copied)
 {
-    struct ds_counters counters = {.struct_size = sizeof(counters)};
     struct mapped_rig g;
     struct ds_request request;
 
     mapped_open(&g, topology, DS_VULKAN_MAPPED_ALWAYS, 0);
     cr_assert_eq(g.info.mapped_max_bytes, UINT64_MAX);
-    request = to_mapped(&g, g.buffered, g.shadow, 12345, 300001);
-    cr_assert_eq(ask(&g, &request).status, DS_STATUS_OK);
-    request = to_mapped(&g, NULL, g.shadow, 400001, 70000);
+    request = mapped_request(&g, g.buffered, g.shadow, 12345, 300001);
+    cr_assert_eq(mapped_ask(&g, &request).status, DS_STATUS_OK);
+    request = mapped_request(&g, NULL, g.shadow, 400001, 70000);
     request.source = g.rig.content + 400001;
     request.offset = 0;
-    cr_assert_eq(ask(&g, &request).bytes, 70000);
+    cr_assert_eq(mapped_ask(&g, &request).bytes, 70000);
     cr_assert_arr_eq(g.shadow + 12345, g.rig.content + 12345, 300001);
     cr_assert_arr_eq(g.shadow + 400001, g.rig.content + 400001, 70000);
-    cr_assert(all_fill(g.shadow, 12345) && all_fill(g.shadow + 312346, 400001 - 312346) &&
-              all_fill(g.shadow + 470001, RIG_FILE_BYTES - 470001), "a byte beside was written");
-    cr_assert(all_fill(g.buffer.mapped, RIG_FILE_BYTES), "the GPU has copied");
-    cr_assert_eq(ds_engine_get_counters(g.rig.engine, &counters), 0);
-    cr_assert_eq(counters.stages[DS_STAGE_COPY].batches, 0);
+    cr_assert(mapped_untouched(g.shadow, 12345) &&
+                  mapped_untouched(g.shadow + 312346, 400001 - 312346) &&
+                  mapped_untouched(g.shadow + 470001, RIG_FILE_BYTES - 470001),
+              "a byte beside was written");
+    cr_assert(mapped_untouched(g.buffer.mapped, RIG_FILE_BYTES), "the GPU has copied");
+    cr_assert_eq(mapped_counters(&g).stages[DS_STAGE_COPY].batches, 0);
+    cr_assert_eq(mapped_counters(&g).mapped_bytes, 300001 + 70000);
     mapped_close(&g);
 }
 
@@ -178,13 +94,14 @@ RIG_TEST(mapped, direct_reads_go_where_they_can)
         mapped_close(&g);
         return;
     }
-    request = to_mapped(&g, g.rig.file, g.shadow, 65536, 131072);
-    cr_assert_eq(ask(&g, &request).status, DS_STATUS_OK);
+    request = mapped_request(&g, g.rig.file, g.shadow, 65536, 131072);
+    cr_assert_eq(mapped_ask(&g, &request).status, DS_STATUS_OK);
     cr_assert_arr_eq(g.shadow + 65536, g.rig.content + 65536, 131072);
-    request = to_mapped(&g, g.rig.file, g.shadow, 262145, 4095);
-    cr_assert_eq(ask(&g, &request).status, DS_STATUS_OK);
+    request = mapped_request(&g, g.rig.file, g.shadow, 262145, 4095);
+    cr_assert_eq(mapped_ask(&g, &request).status, DS_STATUS_OK);
     cr_assert_arr_eq(g.buffer.mapped + 262145, g.rig.content + 262145, 4095);
-    cr_assert(all_fill(g.buffer.mapped, 262145) && all_fill(g.shadow + 196608, 800000));
+    cr_assert(mapped_untouched(g.buffer.mapped, 262145) &&
+              mapped_untouched(g.shadow + 196608, 800000));
     mapped_close(&g);
 }
 
@@ -200,12 +117,12 @@ static void by_size(enum ds_topology topology, enum ds_vulkan_mapped_path path,
         uint64_t at = bytes * 100;
         bool there = bytes <= expected;
 
-        request = to_mapped(&g, g.buffered, g.shadow, at, bytes);
-        cr_assert_eq(ask(&g, &request).status, DS_STATUS_OK);
+        request = mapped_request(&g, g.buffered, g.shadow, at, bytes);
+        cr_assert_eq(mapped_ask(&g, &request).status, DS_STATUS_OK);
         cr_assert_arr_eq((there ? g.shadow : g.buffer.mapped) + at, g.rig.content + at, bytes);
-        cr_assert(all_fill((there ? g.buffer.mapped : g.shadow) + at, bytes));
-        memset(g.shadow + at, FILL, bytes);
-        memset(g.buffer.mapped + at, FILL, bytes);
+        cr_assert(mapped_untouched((there ? g.buffer.mapped : g.shadow) + at, bytes));
+        memset(g.shadow + at, MAPPED_FILL, bytes);
+        memset(g.buffer.mapped + at, MAPPED_FILL, bytes);
     }
     mapped_close(&g);
 }
@@ -214,14 +131,6 @@ Test(mapped, a_limit_and_never)
 {
     by_size(DS_TOPOLOGY_SHARED, DS_VULKAN_MAPPED_AUTO, 1000, 1000);
     by_size(DS_TOPOLOGY_SHARED, DS_VULKAN_MAPPED_NEVER, 0, 0);
-}
-
-static uint64_t chunks_read(struct mapped_rig *g)
-{
-    struct ds_counters counters = {.struct_size = sizeof(counters)};
-
-    cr_assert_eq(ds_engine_get_counters(g->rig.engine, &counters), 0);
-    return counters.stages[DS_STAGE_READ].items;
 }
 
 /* Memory that the kernel cannot write to, as the VRAM behind a bus is for O_DIRECT: the requests go
@@ -237,12 +146,12 @@ static void refused(enum ds_topology topology, bool direct)
     mapped_open(&g, topology, DS_VULKAN_MAPPED_ALWAYS, 0);
     cr_assert_eq(mprotect(g.shadow, RIG_FILE_BYTES, PROT_NONE), 0);
     for (uint32_t round = 1; round <= 2; round++) {
-        memset(g.buffer.mapped, FILL, RIG_FILE_BYTES);
+        memset(g.buffer.mapped, MAPPED_FILL, RIG_FILE_BYTES);
         for (uint32_t i = 0; i < N; i++) {
             uint64_t at = i * 65536;
             struct ds_request request =
-                to_mapped(&g, direct ? g.rig.file : g.buffered, g.shadow, at,
-                          min_u64(BYTES, RIG_FILE_BYTES - at));
+                mapped_request(&g, direct ? g.rig.file : g.buffered, g.shadow, at,
+                               min_u64(BYTES, RIG_FILE_BYTES - at));
 
             rig_enqueue(g.rig.queue, &request);
         }
@@ -255,9 +164,10 @@ static void refused(enum ds_topology topology, bool direct)
         cr_assert_eq(results[N].user_data, 99, "the signal is the last");
         cr_assert_eq(vk_util_timeline_value(g.vk, g.semaphore), round);
         cr_assert_arr_eq(g.buffer.mapped, g.rig.content, RIG_FILE_BYTES);
-        reads[round] = chunks_read(&g);
+        reads[round] = mapped_counters(&g).stages[DS_STAGE_READ].items;
     }
     cr_assert_gt(reads[1], reads[2] - reads[1], "it was tried again and again");
+    cr_assert_eq(mapped_counters(&g).mapped_bytes, 0);
     mapped_close(&g);
 }
 
@@ -281,7 +191,7 @@ RIG_TEST(mapped, a_signal_covers_the_mapping)
     uint8_t *back = malloc(BYTES);
 
     mapped_open(&g, topology, DS_VULKAN_MAPPED_ALWAYS, 0);
-    request = to_mapped(&g, g.buffered, g.buffer.mapped, 3, BYTES);
+    request = mapped_request(&g, g.buffered, g.buffer.mapped, 3, BYTES);
     rig_enqueue(g.rig.queue, &request);
     cr_assert_eq(ds_queue_enqueue_signal(g.rig.queue, ds_vulkan_semaphore(g.semaphore), 5, 0), 0);
     ds_queue_submit(g.rig.queue);
@@ -318,11 +228,11 @@ RIG_TEST(mapped, requests_with_a_codec)
             request.gpu_buffer = ds_vulkan_buffer(g.buffer.buffer);
             request.gpu_offset = at;
             request.gpu_mapped = g.shadow;
-            cr_assert_eq(ask(&g, &request).status, DS_STATUS_OK);
+            cr_assert_eq(mapped_ask(&g, &request).status, DS_STATUS_OK);
             cr_assert_arr_eq(expected + at, p.plain, bytes);
-            memset(expected + at, FILL, bytes);
-            cr_assert(all_fill(g.shadow, RIG_FILE_BYTES));
-            cr_assert(all_fill(g.buffer.mapped, RIG_FILE_BYTES));
+            memset(expected + at, MAPPED_FILL, bytes);
+            cr_assert(mapped_untouched(g.shadow, RIG_FILE_BYTES));
+            cr_assert(mapped_untouched(g.buffer.mapped, RIG_FILE_BYTES));
             packed_free(&p);
         }
     }
@@ -351,13 +261,13 @@ RIG_TEST(mapped, requests_that_are_cut)
         request.gpu_buffer_bytes = AT + bytes;
         request.gpu_mapped = g.shadow;
         request.destination_bytes = bytes;
-        result = ask(&g, &request);
+        result = mapped_ask(&g, &request);
         cr_assert_eq(result.status, DS_STATUS_OK);
         cr_assert_eq(result.bytes, bytes);
         cr_assert_arr_eq(expected + AT, p.plain, bytes);
-        memset(expected + AT, FILL, bytes);
-        cr_assert(all_fill(g.shadow, RIG_FILE_BYTES));
-        cr_assert(all_fill(g.buffer.mapped, RIG_FILE_BYTES));
+        memset(expected + AT, MAPPED_FILL, bytes);
+        cr_assert(mapped_untouched(g.shadow, RIG_FILE_BYTES));
+        cr_assert(mapped_untouched(g.buffer.mapped, RIG_FILE_BYTES));
     }
     packed_free(&p);
     mapped_close(&g);
@@ -370,13 +280,13 @@ Test(mapped, refuses_what_makes_no_sense)
     struct ds_request request;
 
     mapped_open(&g, DS_TOPOLOGY_SHARED, DS_VULKAN_MAPPED_ALWAYS, 0);
-    request = to_mapped(&g, g.buffered, g.shadow, 0, 100);
+    request = mapped_request(&g, g.buffered, g.shadow, 0, 100);
     request.gpu_buffer = 0;
     cr_assert_eq(ds_queue_enqueue(g.rig.queue, &request), -EINVAL);
-    request = to_mapped(&g, g.buffered, g.shadow, 0, 100);
+    request = mapped_request(&g, g.buffered, g.shadow, 0, 100);
     request.host = g.shadow;
     cr_assert_eq(ds_queue_enqueue(g.rig.queue, &request), -EINVAL);
-    request = to_mapped(&g, g.buffered, (void *)(UINTPTR_MAX - 50), 0, 100);
+    request = mapped_request(&g, g.buffered, (void *)(UINTPTR_MAX - 50), 0, 100);
     cr_assert_eq(ds_queue_enqueue(g.rig.queue, &request), -EINVAL);
     cr_assert_eq(ds_vulkan_backend_create(ds_vulkan_backend_config(
                      .mapped_path = (enum ds_vulkan_mapped_path)3), &second), -EINVAL);

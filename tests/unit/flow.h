@@ -145,6 +145,7 @@ struct flow_options {
     uint32_t flush_ns;             /* 0 = 100 us */
     bool gpu_manual;
     uint64_t scratch_bytes;        /* of the GPU, which decodes; 0 = it does not */
+    bool mapped_alone;             /* mappings are used by requests that are alone, only */
 };
 
 static inline uint32_t flow_or(uint32_t value, uint32_t otherwise)
@@ -204,6 +205,8 @@ static inline void flow_open(struct flow *flow, const struct flow_options *o)
                                  .chunk_bytes = flow_or(o->chunk_bytes, 65536),
                                  .chunks_max = chunks_max,
                                  .copies_data = o->kind != COPY_KIND_NIL,
+                                 .mapped_direct = true,
+                                 .mapped_max_bytes = o->mapped_alone ? 0 : UINT64_MAX,
                              }), 0);
     cr_assert_eq(complete_open(&flow->complete, &(struct complete_config){
                                    .host = &flow->host,
