@@ -10,6 +10,22 @@
 
 #define CODEC_NONE (1u << CODER_NONE)
 
+/* What is about the GPU, and about mappings of its memory. */
+static int device_check(const struct options *o)
+{
+    bool none = o->dest == DEST_HOST || o->dest == DEST_NIL;
+
+    if (option_given(o, "mapped-path") && !o->mapped) {
+        complain("--mapped-path needs --mapped");
+        return -EINVAL;
+    }
+    if (none && (o->mapped || o->device != NULL)) {
+        complain("%s needs --dest gpu", o->mapped ? "--mapped" : "--device");
+        return -EINVAL;
+    }
+    return 0;
+}
+
 int options_check(const struct options *o)
 {
     if (o->verify && (o->dest == DEST_NIL || o->read == DS_READ_NIL)) {
@@ -68,15 +84,7 @@ int options_check(const struct options *o)
         complain("--scatter-groups: a list is for frametime, here it is one number");
         return -EINVAL;
     }
-    if (o->mapped && (o->dest == DEST_HOST || o->dest == DEST_NIL)) {
-        complain("--mapped needs --dest gpu");
-        return -EINVAL;
-    }
-    if (o->device != NULL && (o->dest == DEST_HOST || o->dest == DEST_NIL)) {
-        complain("--device needs --dest gpu");
-        return -EINVAL;
-    }
-    return 0;
+    return device_check(o);
 }
 
 static void list_default(struct number_list *list, const uint64_t *values, uint32_t n)
@@ -158,6 +166,8 @@ void options_default(struct options *o)
         frametime_default(o);
     if (o->seconds == 0 && (demo || o->requests == 0))
         o->seconds = o->command == COMMAND_RUN ? 3 : 1;
+    if (o->mapped && !option_given(o, "mapped-path"))
+        o->mapped_path = DS_VULKAN_MAPPED_ALWAYS;
     if (o->background && !option_given(o, "priority"))
         o->priority = DS_PRIORITY_REALTIME;
     o->packs = o->codec != 0 || (o->command == COMMAND_SWEEP && (o->codecs & ~CODEC_NONE) != 0);

@@ -77,6 +77,10 @@ static const struct word copy_path_words[] = {{"auto", DS_VULKAN_PATH_AUTO},
                                               {"copy", DS_VULKAN_PATH_COPY},
                                               {"scatter", DS_VULKAN_PATH_SCATTER},
                                               {NULL, 0}};
+static const struct word mapped_path_words[] = {{"auto", DS_VULKAN_MAPPED_AUTO},
+                                                {"never", DS_VULKAN_MAPPED_NEVER},
+                                                {"always", DS_VULKAN_MAPPED_ALWAYS},
+                                                {NULL, 0}};
 static const struct word decode_words[] = {{"auto", DS_VULKAN_DECODE_AUTO},
                                            {"cpu", DS_VULKAN_DECODE_CPU},
                                            {"gpu", DS_VULKAN_DECODE_GPU},
@@ -254,6 +258,10 @@ const struct option_row option_rows[] = {
     {"mapped", OPTION_ON, STREAM & ~FRAMES, AT(mapped), 0, 0, NULL, NULL,
      "GPU buffers are in host-visible memory, and read into directly\n"
      "where that can be done"},
+    {"mapped-path", OPTION_WORD, STREAM & ~FRAMES, AT(mapped_path), 0, 0, mapped_path_words,
+     "PATH",
+     "auto (as the engine finds), never or always: which requests use\n"
+     "the mapping that --mapped gives them (default always)"},
     {"spin", OPTION_COUNT, STREAM & ~FRAMES, AT(spin_us), 1, 1000000, NULL, "US",
      "the engine's threads spin so long before they sleep"},
     {"flush", OPTION_COUNT, STREAM & ~FRAMES, AT(flush_us), 1, 1000000, NULL, "US",

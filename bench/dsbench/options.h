@@ -58,6 +58,7 @@ struct options {
     int decode_path;     /* enum ds_vulkan_decode_path */
     const char *device; /* part of a Vulkan device's name, or NULL */
     bool mapped;         /* the destination is, and requests say so */
+    int mapped_path;     /* enum ds_vulkan_mapped_path, of those */
     uint32_t spin_us;    /* 0 = the engine's default, as the next two */
     uint32_t flush_us;
     uint32_t batches;

@@ -232,6 +232,19 @@ static void device_print(FILE *out, const struct session *s)
                 session_copies(s, copies, sizeof(copies)));
 }
 
+static void mapped_print(FILE *out, const struct session *s)
+{
+    const struct ds_vulkan_info *info = &s->gpu.info;
+    char text[48];
+
+    fprintf(out, "mapped      %s: %s", session_mapped(s, text, sizeof(text)), info->mapped_reason);
+    if (info->mapping_write_ns != 0)
+        fprintf(out, "; CPU us for 1 MiB there %.1f, to staging %.1f, for a submission %.1f",
+                info->mapping_write_ns / 1e3, info->staging_write_ns / 1e3,
+                info->submit_ns / 1e3);
+    fputc('\n', out);
+}
+
 /* A reason often begins with the name itself. */
 static void reason_print(FILE *out, const char *label, const char *name, const char *reason)
 {
@@ -246,6 +259,8 @@ void report_path(FILE *out, const struct session *session)
     const struct ds_engine_info *info = &session->info;
 
     device_print(out, session);
+    if (session->gpu.destinations_mapped)
+        mapped_print(out, session);
     if (session->dest == DEST_GPU && session->options->codec == DS_CODEC_GDEFLATE)
         reason_print(out, "decode", info->decode_kind, info->decode_reason);
     reason_print(out, "read", session_read_name(session), info->read_reason);

@@ -49,6 +49,16 @@ static const char *uring_poll_name(const struct session *s)
                                                          : DS_URING_POLL_NONE);
 }
 
+static void mapped_write(struct json *json, const struct ds_vulkan_info *info)
+{
+    json_integer(json, "mapped_max_bytes", info->mapped_max_bytes);
+    json_integer(json, "mapped_alone_max_bytes", info->mapped_alone_max_bytes);
+    json_string(json, "mapped_reason", info->mapped_reason);
+    json_integer(json, "mapping_write_ns", info->mapping_write_ns);
+    json_integer(json, "staging_write_ns", info->staging_write_ns);
+    json_integer(json, "submit_ns", info->submit_ns);
+}
+
 static void path_write(struct json *json, const struct session *s)
 {
     json_object(json, "path");
@@ -56,6 +66,8 @@ static void path_write(struct json *json, const struct session *s)
     json_string(json, "device_reason", s->device_reason);
     json_integer(json, "scatter_max_bytes", s->gpu.info.scatter_max_bytes);
     json_bool(json, "mapped", s->gpu.destinations_mapped);
+    if (s->gpu.destinations_mapped)
+        mapped_write(json, &s->gpu.info);
     json_string(json, "decode", s->info.decode_kind);
     json_string(json, "decode_reason", s->info.decode_reason);
     json_string(json, "read", session_read_name(s));

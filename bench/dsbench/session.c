@@ -57,8 +57,8 @@ static int device_open(struct session *s)
                                               (enum ds_vulkan_decode_path)o->decode_path,
                                           .scatter_groups_max = (uint32_t)o->scatter_groups.at[0],
                                           .batches_max = o->batches,
-                                          .mapped_path = o->mapped ? DS_VULKAN_MAPPED_ALWAYS
-                                                                   : DS_VULKAN_MAPPED_AUTO,
+                                          .mapped_path =
+                                              (enum ds_vulkan_mapped_path)o->mapped_path,
                                           .allocator = s->has_allocator ? &s->allocator : NULL));
     if (error == 0) {
         s->gpu.destinations_mapped = o->mapped;
@@ -204,7 +204,8 @@ const char *session_direct_name(const struct session *session)
 
 const char *session_copies(const struct session *session, char *text, size_t text_bytes)
 {
-    const char *mapped = session->gpu.destinations_mapped ? "none where mapped, else by " : "";
+    bool all = session->gpu.destinations_mapped && session->gpu.info.mapped_max_bytes == UINT64_MAX;
+    const char *mapped = all ? "none where mapped, else by " : "";
     uint32_t most = session->gpu.info.scatter_max_bytes;
     char size[SIZE_TEXT_BYTES];
 
@@ -215,6 +216,23 @@ const char *session_copies(const struct session *session, char *text, size_t tex
     else
         snprintf(text, text_bytes, "%sshader up to %s, else by command", mapped,
                  size_text(size, most));
+    return text;
+}
+
+const char *session_mapped(const struct session *session, char *text, size_t text_bytes)
+{
+    const struct ds_vulkan_info *info = &session->gpu.info;
+    uint64_t most = info->mapped_max_bytes, alone = info->mapped_alone_max_bytes;
+    char size[SIZE_TEXT_BYTES];
+
+    if (most == UINT64_MAX)
+        snprintf(text, text_bytes, "all");
+    else if (most != 0)
+        snprintf(text, text_bytes, "up to %s", size_text(size, most));
+    else if (alone != 0)
+        snprintf(text, text_bytes, "alone up to %s", size_text(size, alone));
+    else
+        snprintf(text, text_bytes, "none");
     return text;
 }
 

@@ -38,6 +38,8 @@ const char *session_read_name(const struct session *session);
 const char *session_direct_name(const struct session *session);
 /* session_copies writes what copies to the GPU, and up to which size, to text, and returns it. */
 const char *session_copies(const struct session *session, char *text, size_t text_bytes);
+/* session_mapped likewise: which requests go straight into their mapping. */
+const char *session_mapped(const struct session *session, char *text, size_t text_bytes);
 const char *session_topology_name(const struct session *session);
 const char *session_device_name(const struct session *session);
 

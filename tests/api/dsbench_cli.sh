@@ -61,6 +61,7 @@ bad_arguments() {
     refused 2 'whole number' run --depth 4K
     refused 2 'not within' run --lanes 9
     refused 2 'needs --dest gpu' run --mapped --dest host
+    refused 2 'needs --mapped' run --mapped-path auto
     refused 2 'not within' run --batches 17
     refused 2 'not within' run --arena 1K
     refused 2 'number of seconds' run --seconds nan
