@@ -65,6 +65,7 @@ struct chunk {
     uint8_t joins : 1;        /* goes on in the file where the one before it ends */
     uint8_t alone : 1;        /* shares no transfer: one that it shared has failed */
     uint8_t staged : 1;       /* of a mapped request, but goes by way of staging */
+    uint8_t mapped : 1;       /* its bytes, or what they decode to, go straight into a mapping */
     union {
         int32_t error;        /* -errno, or the VkResult for DEVICE_LOST and VULKAN_ERROR */
         int32_t group_next;   /* in flight: chunks from this one to the next of its transfer in the

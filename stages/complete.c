@@ -251,7 +251,7 @@ static void request_chunk_done(struct complete_stage *stage, const struct chunk 
 
     if (chunk->status == DS_STATUS_OK) {
         r->bytes_done += chunk->payload_bytes;
-        if (UNLIKELY(r->special) && request_is_mapped(r) && !chunk->staged)
+        if (UNLIKELY(chunk->mapped))
             STAT_ADD(stage->mapped_bytes, chunk->payload_bytes);
     } else if (r->status == DS_STATUS_OK) {
         /* the submit stage looks at it while it still splits the request */

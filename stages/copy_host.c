@@ -2,6 +2,7 @@
 #include "stages/copy_host.h"
 
 #include "engine/request.h"
+#include "engine/write_combined.h"
 
 #include <string.h>
 
@@ -18,5 +19,7 @@ void copy_host_source(struct chunk *chunk)
     const struct request *r = chunk->request;
 
     memcpy(chunk->memory, r->source + chunk->request_offset, chunk->payload_bytes);
+    if (chunk->mapped)
+        write_combined_flush();
     chunk->kind = CHUNK_READ;
 }

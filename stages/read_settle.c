@@ -2,6 +2,7 @@
 #include "stages/read_settle.h"
 
 #include "engine/request.h"
+#include "engine/write_combined.h"
 
 #include <ds/queue.h>
 
@@ -117,8 +118,7 @@ static bool settle_refused_direct(struct read_stage *stage, struct chunk *chunk)
 /* The memory may be such as the kernel cannot write to, and there is another way. */
 static bool is_mapped_destination(const struct chunk *chunk)
 {
-    return chunk->kind == CHUNK_READ && request_is_mapped(chunk->request) &&
-           chunk->arena_unit == CHUNK_NO_ARENA;
+    return chunk->mapped && !chunk->packed && chunk->kind == CHUNK_READ;
 }
 
 static bool settle_error(struct read_stage *stage, struct chunk *chunk, int error)
@@ -152,5 +152,7 @@ bool read_settle(struct read_stage *stage, struct chunk *chunk, int64_t result)
                            : settle_error(stage, chunk, (int)-result);
     if (!finished)
         STAT_ADD(stage->stats.counters.retries, 1);
+    else if (UNLIKELY(chunk->mapped))
+        write_combined_flush();
     return finished;
 }

@@ -251,6 +251,7 @@ static ALWAYS_INLINE bool chunk_make(struct submit_stage *stage, struct request 
         .kind = plain ? CHUNK_READ : data_kind(r),
         .direct = r->direct,
         .ordinary = r->queue->priority != DS_PRIORITY_REALTIME,
+        .mapped = !plain && request_is_mapped(r),
     };
     if (status == DS_STATUS_OK && request_is_cancelled(r))
         status = DS_STATUS_CANCELLED;
@@ -345,6 +346,7 @@ bool split_again(struct submit_stage *stage, struct chunk *chunk, uint64_t now_n
         return false;
     chunk->kind = CHUNK_READ;
     chunk->staged = 1;
+    chunk->mapped = 0;
     chunk->error = 0; /* was the link of a list */
     submit_send(stage, chunk, now_ns);
     return true;
