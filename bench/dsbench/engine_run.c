@@ -149,6 +149,10 @@ static void shares_add(struct stage_share *shares, const struct ds_counters *bef
 
         shares[i].items += b->items - a->items;
         shares[i].bytes += b->bytes - a->bytes;
+        shares[i].batches += b->batches - a->batches;
+        shares[i].parks += b->parks - a->parks;
+        shares[i].in_flight +=
+            (double)(after->stage_latency_ns[i].sum - before->stage_latency_ns[i].sum);
         shares[i].busy += (double)(b->busy_ns - a->busy_ns);
         shares[i].waiting_credit += (double)(b->wait_credit_ns - a->wait_credit_ns);
         shares[i].waiting += (double)(b->wait_credit_ns - a->wait_credit_ns) +
@@ -164,6 +168,7 @@ static void shares_finish(struct stage_share *shares, uint32_t lanes, uint64_t w
         double whole = (double)wall_ns * (i == DS_STAGE_READ && lanes > 0 ? lanes : 1);
         struct stage_share *s = &shares[i];
 
+        s->in_flight /= wall_ns > 0 ? (double)wall_ns : 1; /* Little's law */
         if (whole < s->busy + s->waiting)
             whole = s->busy + s->waiting;
         if (whole <= 0)

@@ -14,6 +14,9 @@ struct stage_share {
     double idle;
     double waiting;
     double waiting_credit; /* the part of waiting that was for memory, not for the device */
+    double in_flight;      /* chunks in the stage, on average (submit: requests) */
+    uint64_t batches;
+    uint64_t parks;
 };
 
 struct engine_result {

@@ -272,6 +272,16 @@ void report_path(FILE *out, const struct session *session)
             info->arena_huge_pages ? ", huge pages" : "");
 }
 
+/* Where the depth goes: what lies behind the read is not in the disk. */
+static void in_flight_print(FILE *out, const struct engine_result *result)
+{
+    fprintf(out, "in flight  ");
+    for (uint32_t i = 0; i < DS_STAGE_COUNT; i++)
+        fprintf(out, "%s %s %.1f", i == 0 ? "" : ",", ds_stage_name(i),
+                result->stages[i].in_flight);
+    fprintf(out, " (chunks, on average)\n");
+}
+
 void report_stages(FILE *out, const struct report *report)
 {
     char bottleneck[BOTTLENECK_BYTES];
@@ -284,6 +294,7 @@ void report_stages(FILE *out, const struct report *report)
                 s->waiting * 100, s->idle * 100);
     }
     fprintf(out, " (%% busy/waiting/idle)\n");
+    in_flight_print(out, report->result);
     fprintf(out, "bottleneck  %s\n",
             report_bottleneck(bottleneck, report->session, report->result));
 }

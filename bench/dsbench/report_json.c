@@ -151,6 +151,9 @@ static void stages_write(struct json *json, const struct engine_result *r)
         json_number(json, "busy", r->stages[i].busy);
         json_number(json, "idle", r->stages[i].idle);
         json_number(json, "waiting", r->stages[i].waiting);
+        json_number(json, "in_flight", r->stages[i].in_flight);
+        json_integer(json, "batches", r->stages[i].batches);
+        json_integer(json, "parks", r->stages[i].parks);
         json_object_end(json);
     }
     json_array_end(json);

@@ -83,6 +83,9 @@ void total_add(struct engine_result *total, const struct engine_result *result)
 
         t->items += r->items;
         t->bytes += r->bytes;
+        t->batches += r->batches;
+        t->parks += r->parks;
+        t->in_flight = mean_weighted(t->in_flight, before, r->in_flight, now);
         t->busy = mean_weighted(t->busy, before, r->busy, now);
         t->idle = mean_weighted(t->idle, before, r->idle, now);
         t->waiting = mean_weighted(t->waiting, before, r->waiting, now);

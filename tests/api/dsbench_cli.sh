@@ -240,6 +240,7 @@ for r in rs:
         assert abs(s["busy"] + s["idle"] + s["waiting"] - 1) < 0.001, s
         assert min(s["busy"], s["idle"], s["waiting"]) >= -0.001, s
         assert s["items"] > 0 or q["requests"] == 0 or s["name"] == "decode", s
+        assert s["in_flight"] >= 0 and s["batches"] >= 0 and s["parks"] >= 0, s
     assert eval(f"({sys.argv[2]})"), (sys.argv[2], r)
 PYTHON
     then
@@ -522,7 +523,8 @@ all(0 <= x <= 1 for x in s["busy"] + s["waiting"]) for s in r["timeline"]["sampl
 sum(s["requests_per_s"] for s in r["timeline"]["samples"]) > 0' \
         run --timeline 20 --seconds 1 --bytes 4M --dest host
     json_holds "a number of requests" \
-        'q["requests"] == 500 and q["bytes"] == 500 * 4096 and not r["peers"]' \
+        'q["requests"] == 500 and q["bytes"] == 500 * 4096 and not r["peers"] and
+0 < sum(s["in_flight"] for s in r["stages"]) < 33 and r["stages"][1]["batches"] > 0' \
         run --bytes 1M --size 4K --requests 500 --dest host
     json_holds "fewer requests than depth" 'q["requests"] == 3' \
         run --bytes 1M --size 4K --requests 3 --depth 64 --dest host
