@@ -14,6 +14,7 @@
 #define COPY_POP 64        /* chunks taken from a lane at a time */
 #define COPY_TURN_MAX 512  /* chunks in one turn, at most */
 #define COPY_BUSY_BATCHES 2 /* with so many in flight, a batch that is not full waits for more */
+#define COPY_GROW_NS 20000u /* it waits so long while more comes: less than a submission takes */
 #define COPY_PARK_NS 500000u
 
 static bool fifos_open(struct copy_stage *stage)
@@ -247,17 +248,18 @@ static void batches_recycle(struct copy_stage *stage)
     }
 }
 
-/* Ends the open batch unless it pays to let it grow. */
-static void batch_consider(struct copy_stage *stage, uint64_t now_ns)
+/* Ends the open batch unless it pays to let it grow. A disk completes in bursts, which arrive over
+ * some turns: a submission for each of these would cost more than they wait. */
+static void batch_consider(struct copy_stage *stage, bool more_came, uint64_t now_ns)
 {
-    const struct copy_batch *batch = stage->open;
-    uint64_t in_flight;
+    uint32_t patience_ns = more_came ? min_u32(COPY_GROW_NS, stage->config.flush_ns) : 0;
 
-    if (batch == NULL)
+    if (stage->open == NULL)
         return;
-    in_flight = stage->opened_n - 1 - stage->freed_n;
-    stage->held = in_flight >= COPY_BUSY_BATCHES && !copy_batch_is_full(stage) && !stage->manual &&
-                  !stage->flush_wanted && now_ns - batch->opened_ns < stage->config.flush_ns;
+    if (stage->opened_n - 1 - stage->freed_n >= COPY_BUSY_BATCHES)
+        patience_ns = stage->config.flush_ns;
+    stage->held = !copy_batch_is_full(stage) && !stage->manual && !stage->flush_wanted &&
+                  now_ns - stage->open->opened_ns < patience_ns;
     if (!stage->held)
         copy_batch_end(stage);
 }
@@ -398,7 +400,7 @@ static uint32_t copy_work(void *self, uint64_t now_ns)
     }
     finished_flush(stage);
     if (stage->config.kind == COPY_KIND_GPU) {
-        batch_consider(stage, now_ns);
+        batch_consider(stage, moved > 0, now_ns);
         packed_consider(stage, now_ns);
         if (!stage->manual)
             moved += copy_submit(stage);

@@ -6,8 +6,8 @@
  * chunks which need no GPU never wait for it.
  *
  * A batch:   OPEN -> READY -> SUBMITTED -> (ticket reached) -> free
- * It is recorded and made READY when it is full, when the input is empty, or after flush_ns; while
- * the GPU is busy with earlier batches it keeps growing instead.
+ * It is recorded and made READY when it is full, when a turn brought nothing more, or after 20 us;
+ * while the GPU is busy with earlier batches it keeps growing, for flush_ns at most.
  *
  * What the GPU decodes goes in batches of its own, one at a time. A GPU takes some 2 ms for a tile
  * and hardly longer for a thousand, and batches of one queue come one after the other. So a second

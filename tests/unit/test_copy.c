@@ -94,10 +94,12 @@ Test(copy, a_held_batch_goes_out_after_flush_ns)
         ds_queue_submit(queue);
         flow_step(&flow, 1);
         flow_step(&flow, 1);
-        cr_assert_eq(flow.gpu.submits, i + 1, "an idle GPU gets its work at once");
+        flow_step(&flow, 1);
+        cr_assert_eq(flow.gpu.submits, i + 1, "an idle GPU gets its work once no more comes");
     }
     flow_enqueue(queue, flow_read_gpu(2, 0, 100));
     ds_queue_submit(queue);
+    flow_step(&flow, 1);
     flow_step(&flow, 1);
     flow_step(&flow, 1);
     cr_assert_eq(flow.gpu.submits, 2, "held back");
@@ -111,6 +113,36 @@ Test(copy, a_held_batch_goes_out_after_flush_ns)
     cr_assert_eq(flow.gpu.submits, 3, "flush_ns has passed");
     cr_assert_eq(flow.gpu.chunks_max_seen, 2, "and both went out together");
     flow_close(&flow);
+}
+
+/* A read that arrives in the next turn, ns later. */
+static void arrive(struct ds_queue *queue, uint64_t user_data, uint64_t ns)
+{
+    flow_enqueue(queue, flow_read_gpu(user_data, 0, 100));
+    ds_queue_submit(queue);
+    flow_step(&flow, ns);
+}
+
+/* The disk completes in bursts, which arrive over some turns; a trickle keeps nobody waiting. */
+Test(copy, a_burst_is_one_submission)
+{
+    static const struct { uint32_t flush_ns, ns, turns; } rows[] = {
+        {0, 1000, 16}, {0, 6000, 6}, {5000, 6000, 3}}; /* the first comes in the second turn */
+
+    for (uint32_t row = 0; row < 3; row++) {
+        struct ds_queue *queue;
+        uint32_t n = 0;
+
+        flow_open(&flow, &(struct flow_options){.kind = COPY_KIND_GPU, .regions_max = 64,
+                                                .flush_ns = rows[row].flush_ns});
+        queue = flow_queue(&flow, ds_queue_config(.capacity = 32));
+        while (flow.gpu.submits == 0 && n < 16)
+            arrive(queue, n++, rows[row].ns);
+        cr_assert_eq(n, rows[row].turns, "row %u: %u", row, n);
+        flow_settle(&flow);
+        cr_assert_eq(flow.gpu.submits, row == 0 ? 1 : 2, "row %u", row);
+        flow_close(&flow);
+    }
 }
 
 /* What goes to host memory has nothing to wait for, however busy the GPU is. */
