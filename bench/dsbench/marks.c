@@ -111,6 +111,8 @@ static const struct mark marks[] = {
     {"frame p99 beside scatter, ms above idle", FRAMES, FRAME_SCATTER, PEER_COUNT, true, 0.5},
 };
 
+#define NOTHING_TOLD "the runs were too short to tell; take more --seconds"
+
 #define MARKS_N (sizeof(marks) / sizeof(marks[0]))
 
 struct score {
@@ -160,6 +162,8 @@ static void mark_score(const struct mark *mark, const struct report *report, str
         score->value = mark->figure == CPU_RATIO ? p->cpu_ratio : p->ratio;
     else
         snprintf(score->skipped, sizeof(score->skipped), "%s", p == NULL ? "?" : p->skipped);
+    if (score->skipped[0] == '\0' && score->value <= 0) /* fio's CPU time of a few milliseconds */
+        snprintf(score->skipped, sizeof(score->skipped), "%s", NOTHING_TOLD);
 }
 
 static int contest_trial(struct session *session, const struct workload *workload, uint32_t peers,
