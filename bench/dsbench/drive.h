@@ -33,6 +33,7 @@ struct drive {
 
     /* One pass. */
     uint64_t issue_max;
+    uint64_t begin_ns;    /* of the time until the deadline */
     uint64_t deadline_ns; /* 0 = none */
     uint64_t issued;
     uint64_t completed;

@@ -196,7 +196,8 @@ static int pass_run(struct engine_run *run, uint64_t issue_max, const char *prog
     run->drive.latency_ns = &result->latency_ns;
     if (counters != NULL)
         counters_read(run->session, &counters[0]);
-    run->drive.deadline_ns = left_ns == 0 ? 0 : now_ns() + left_ns;
+    run->drive.begin_ns = now_ns();
+    run->drive.deadline_ns = left_ns == 0 ? 0 : run->drive.begin_ns + left_ns;
     if (run->open_loop != NULL)
         open_loop_pass(run->open_loop, &result->measure, &result->open);
     else if (run->clients != NULL)
