@@ -4,6 +4,7 @@
  *
  * No lock, and no operation in which a stopped thread holds up another: each thread has its own way
  * back. The lane alone takes and returns operations, so their free list needs no atomics. */
+#include "engine/write_combined.h"
 #include "stages/read.h"
 #include "stages/read_group.h"
 
@@ -82,6 +83,8 @@ static void run(struct pool_thread *thread, struct op *op)
     bool pushed;
 
     op->result = transfer(op->chunk);
+    if (UNLIKELY(op->chunk->mapped))
+        write_combined_flush();
     pushed = ring_push_sp(&thread->done, op);
     DS_ASSERT(pushed);
     event_signal(thread->pool->lane_event);

@@ -152,7 +152,7 @@ bool read_settle(struct read_stage *stage, struct chunk *chunk, int64_t result)
                            : settle_error(stage, chunk, (int)-result);
     if (!finished)
         STAT_ADD(stage->stats.counters.retries, 1);
-    else if (UNLIKELY(chunk->mapped))
+    else if (UNLIKELY(chunk->mapped)) /* written by this thread; others flush for themselves */
         write_combined_flush();
     return finished;
 }
