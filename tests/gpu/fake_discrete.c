@@ -39,25 +39,35 @@ static VKAPI_ATTR void VKAPI_CALL fake_GetPhysicalDeviceProperties2(
     properties->properties.deviceType = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
 }
 
+/* The first real type with all of these, or UINT32_MAX. */
+static uint32_t real_type(const VkPhysicalDeviceMemoryProperties *real, VkMemoryPropertyFlags all)
+{
+    for (uint32_t i = 0; i < real->memoryTypeCount; i++) {
+        if ((real->memoryTypes[i].propertyFlags & all) == all)
+            return i;
+    }
+    return UINT32_MAX;
+}
+
 static VKAPI_ATTR void VKAPI_CALL fake_GetPhysicalDeviceMemoryProperties(
     VkPhysicalDevice physical, VkPhysicalDeviceMemoryProperties *memory)
 {
+    const VkMemoryPropertyFlags local = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
     VkPhysicalDeviceMemoryProperties real;
 
     real_GetPhysicalDeviceMemoryProperties(physical, &real);
     *memory = real;
     memory->memoryTypeCount = fake_discrete.no_window ? TYPE_WINDOW : TYPES;
-    for (uint32_t type = 0; type < memory->memoryTypeCount; type++) {
-        uint32_t i = 0;
+    for (uint32_t type = 0; type < TYPES; type++) {
+        uint32_t i = real_type(&real, flags[type]);
 
-        /* the real type that can do the same, but for where it is */
-        while (i + 1 < real.memoryTypeCount &&
-               (real.memoryTypes[i].propertyFlags & flags[type] &
-                ~(VkMemoryPropertyFlags)VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) !=
-                   (flags[type] & ~(VkMemoryPropertyFlags)VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT))
-            i++;
+        if (i == UINT32_MAX) /* or one that can do the same elsewhere */
+            i = real_type(&real, flags[type] & ~local);
+        if (i == UINT32_MAX)
+            i = real_type(&real, 0);
         real_types[type] = i;
-        memory->memoryTypes[type] = (VkMemoryType){flags[type], real.memoryTypes[i].heapIndex};
+        if (type < memory->memoryTypeCount)
+            memory->memoryTypes[type] = (VkMemoryType){flags[type], real.memoryTypes[i].heapIndex};
     }
 }
 
