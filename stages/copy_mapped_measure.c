@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define WINDOW_BYTES (2u << 20)
@@ -31,8 +32,11 @@ struct measure {
 
 static int source_open(struct measure *m)
 {
+    struct rlimit limit;
     void *source;
 
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < PIECE_BYTES)
+        return -EFBIG; /* which else comes with a signal */
     m->file = memfd_create("ds-measure", MFD_CLOEXEC);
     if (m->file < 0)
         return -errno;
