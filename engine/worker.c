@@ -2,6 +2,7 @@
 #include "engine/worker.h"
 
 #include "engine/clock.h"
+#include "engine/spin.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -137,6 +138,20 @@ static struct stage *park_choose(struct worker *worker, bool *others)
     return chosen;
 }
 
+/* Would a sleep on this device miss what the thread also waits for? */
+static bool park_is_deaf(const struct worker *worker, const struct stage *chosen, bool others)
+{
+    return others || (!chosen->park_wakes_on_event && worker->stages_n > 1);
+}
+
+static bool waits_deaf(struct worker *worker)
+{
+    bool others;
+    struct stage *chosen = park_choose(worker, &others);
+
+    return chosen != NULL && park_is_deaf(worker, chosen, others);
+}
+
 /* Sleeps on a device. False: none of the stages can, so the event's futex must do. */
 static bool devices_park(struct worker *worker, uint64_t timeout_ns)
 {
@@ -145,7 +160,7 @@ static bool devices_park(struct worker *worker, uint64_t timeout_ns)
 
     if (chosen == NULL)
         return false;
-    if (others || (!chosen->park_wakes_on_event && worker->stages_n > 1))
+    if (park_is_deaf(worker, chosen, others))
         timeout_ns = min_u64(timeout_ns, PARK_SHARED_NS);
     if (chosen->ops->park(chosen->self, timeout_ns))
         return true;
@@ -245,24 +260,49 @@ static void start_announce(struct worker *worker, uint32_t state)
     syscall(SYS_futex, (uint32_t *)&worker->start_state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+/* A look for input, since something has moved or the thread has slept. */
+struct look {
+    uint64_t since_ns;
+    bool longer;      /* goes on beyond spin_ns */
+    struct spin spin; /* how long such ones */
+};
+
+/* False: it is time to sleep. */
+static bool look_on(struct worker *worker, struct look *look, uint64_t now_ns)
+{
+    uint64_t quiet_ns = now_ns - look->since_ns;
+
+    if (worker->spin_ns == UINT32_MAX || quiet_ns < worker->spin_ns)
+        return true;
+    look->longer = waits_deaf(worker);
+    return look->longer &&
+           (look->spin.limit_ns == UINT32_MAX || quiet_ns < look->spin.limit_ns);
+}
+
 /* The accounts of one turn or sleep begin where those of the last one ended, so that together they
  * cover all of the thread's time. */
 static void worker_loop(struct worker *worker)
 {
     uint64_t now_ns = clock_now_ns();
-    uint64_t quiet_since_ns = now_ns;
+    struct look look = {.since_ns = now_ns};
 
+    spin_init(&look.spin, worker->spin_ns, worker->spin_most_ns);
     while (!atomic_load_explicit(&worker->stopping, memory_order_acquire)) {
+        uint64_t quiet_ns = now_ns - look.since_ns;
+
         if (stages_turn(worker, &now_ns) > 0) {
-            quiet_since_ns = now_ns;
-            continue;
-        }
-        if (worker->spin_ns == UINT32_MAX || now_ns - quiet_since_ns < worker->spin_ns) {
+            if (look.longer)
+                spin_found(&look.spin, quiet_ns);
+        } else if (look_on(worker, &look, now_ns)) {
             cpu_relax();
             continue;
+        } else {
+            if (look.longer)
+                spin_slept(&look.spin);
+            stages_park(worker, EVENT_FOREVER, &now_ns);
         }
-        stages_park(worker, EVENT_FOREVER, &now_ns);
-        quiet_since_ns = now_ns;
+        look.longer = false;
+        look.since_ns = now_ns;
     }
 }
 

@@ -53,6 +53,7 @@ struct worker {
     uint32_t stages_n;
     int32_t cpu;                   /* DS_CPU_ANY or a CPU number */
     uint32_t spin_ns;              /* UINT32_MAX = for ever */
+    uint32_t spin_most_ns;         /* while nothing would wake it (engine/spin.h); 0: as spin_ns */
     const struct host *host;
 
     struct event event;            /* signalled when one of the stages has got input */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define SPIN_NS 20000u
+#define SPIN_MOST_NS 100000u /* what a small copy by a GPU takes, with its submission, and some */
 #define SPIN_FEW_CPUS_NS 2000u
 #define FEW_CPUS 4
 
@@ -55,7 +56,8 @@ static struct worker *worker_new(struct ds_engine *engine, const char *name)
 
     DS_ASSERT(engine->workers_n <= WORKERS_MAX);
     worker_init(worker, &engine->host, name);
-    worker->spin_ns = engine->config.spin_ns;
+    worker->spin_ns = engine->spin.least_ns;
+    worker->spin_most_ns = engine->spin.most_ns;
     return worker;
 }
 
@@ -210,14 +212,24 @@ static void place(struct ds_engine *engine, const struct cpus *cpus, struct plac
         engine->arena_node = placement->n > 0 ? placement->node : gpu_node;
 }
 
+/* Where CPUs are few, what spins keeps the one from working that it waits for: often the GPU. */
+struct spin_times pipeline_spin(uint32_t cpus_n, uint32_t given_ns)
+{
+    if (given_ns != 0)
+        return (struct spin_times){given_ns, given_ns};
+    if (cpus_n < FEW_CPUS)
+        return (struct spin_times){SPIN_FEW_CPUS_NS, SPIN_FEW_CPUS_NS};
+    return (struct spin_times){SPIN_NS, SPIN_MOST_NS};
+}
+
 void pipeline_plan(struct ds_engine *engine)
 {
     struct placement placement;
     struct cpus cpus;
 
     cpus_read(&cpus, CPUS_SYSFS);
-    if (engine->config.spin_ns == 0)
-        engine->config.spin_ns = cpus.n < FEW_CPUS ? SPIN_FEW_CPUS_NS : SPIN_NS;
+    engine->spin = pipeline_spin(cpus.n, engine->config.spin_ns);
+    engine->config.spin_ns = engine->spin.least_ns;
     engine->topology = engine->config.topology;
     if (engine->topology == DS_TOPOLOGY_AUTO)
         engine->topology = pipeline_topology(cpus.n, engine->lanes_n);

@@ -17,6 +17,11 @@
  * DS_VULKAN_QUEUE_MANUAL, which the caller runs. */
 #define WORKERS_MAX (DS_STAGE_COUNT + DS_READ_LANES_MAX)
 
+/* How long the workers look before they sleep; most_ns: engine/spin.h. */
+struct spin_times {
+    uint32_t least_ns, most_ns;
+};
+
 struct ds_engine {
     struct host host;
     struct ds_engine_config config;   /* resolved */
@@ -34,6 +39,7 @@ struct ds_engine {
     uint32_t lanes_n;
     struct decode_stage decode;
     uint32_t decode_threads;
+    struct spin_times spin;
     struct copy_stage copy;
     struct complete_stage complete;
 
@@ -58,6 +64,9 @@ struct ds_engine {
 
 /* pipeline_topology is the rule of DS_TOPOLOGY_AUTO. */
 enum ds_topology pipeline_topology(uint32_t cpus_n, uint32_t lanes_n);
+
+/* pipeline_spin is the rule of ds_engine_config.spin_ns, given_ns. */
+struct spin_times pipeline_spin(uint32_t cpus_n, uint32_t given_ns);
 
 /* pipeline_plan chooses the topology, the workers and their CPUs, and the node of the arena (the
  * GPU half is open by then, if there is one); pipeline_connect adds the stages

@@ -108,8 +108,9 @@ struct ds_engine_config {
      * Several engines of one process choose alike: pin all but one by hand, or not. */
     enum { DS_PIN_AUTO = 0, DS_PIN_NONE = 1, DS_PIN_LIST = 2 } pin;
 
-    /* How long an idle thread spins before it parks, nanoseconds. 0 = 20 us (2 us on fewer than
-     * four CPUs). UINT32_MAX = never park. */
+    /* How long an idle thread spins before it parks, nanoseconds. 0 = 20 us, and up to 100 us
+     * while it waits for what would not wake it (the GPU, when it would sleep on the disk) and that
+     * has lately come in time; 2 us on fewer than four CPUs. UINT32_MAX = never park. */
     uint32_t spin_ns;
     /* The longest a recorded copy may wait for others to share its submission. 0 = 100 us. */
     uint32_t flush_ns;

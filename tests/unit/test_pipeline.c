@@ -132,6 +132,26 @@ Test(pipeline, every_topology_and_number_of_lanes_does_the_same_work)
     }
 }
 
+/* A given time is a fixed one; threads on few CPUs look for a short and fixed one. */
+static void check_spin(const struct ds_engine *engine, uint32_t cpus_n)
+{
+    static const struct { uint32_t cpus_n, given_ns, least_ns, most_ns; } rows[] = {
+        {1, 0, 2000, 2000},     {3, 0, 2000, 2000},     {4, 0, 20000, 100000},
+        {128, 0, 20000, 100000}, {3, 5000, 5000, 5000}, {16, 30000, 30000, 30000},
+        {16, UINT32_MAX, UINT32_MAX, UINT32_MAX}};
+    struct spin_times ours = pipeline_spin(cpus_n, 0);
+
+    for (uint32_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct spin_times times = pipeline_spin(rows[i].cpus_n, rows[i].given_ns);
+
+        cr_expect(times.least_ns == rows[i].least_ns && times.most_ns == rows[i].most_ns,
+                  "row %u: %u, %u", i, times.least_ns, times.most_ns);
+    }
+    for (uint32_t i = 0; i < engine->workers_n; i++)
+        cr_expect(engine->workers[i].spin_ns == ours.least_ns &&
+                  engine->workers[i].spin_most_ns == ours.most_ns);
+}
+
 Test(pipeline, automatic_topology_follows_cpus_and_lanes)
 {
     struct ds_engine_info info = {.struct_size = sizeof(info)};
@@ -146,6 +166,7 @@ Test(pipeline, automatic_topology_follows_cpus_and_lanes)
     cr_assert_eq(sched_getaffinity(0, sizeof(mask), &mask), 0);
     engine = engine_new(ds_engine_config(.read_backend = DS_READ_NIL,
                                          .copy_backend = DS_COPY_NIL));
+    check_spin(engine, (uint32_t)CPU_COUNT(&mask));
     cr_assert_eq(ds_engine_get_info(engine, &info), 0);
     cr_assert_eq(info.topology, pipeline_topology((uint32_t)CPU_COUNT(&mask), 1));
     ds_engine_destroy(&engine);
