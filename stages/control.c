@@ -284,7 +284,7 @@ int ds_engine_decode_support(const struct ds_engine *engine, uint32_t codec)
            queue_support(engine);
 }
 
-static void mapped_counters_read(const struct ds_engine *engine, struct ds_counters *c)
+static void measured_counters_read(const struct ds_engine *engine, struct ds_counters *c)
 {
     struct ds_vulkan_info vulkan = engine_vulkan_info(engine);
 
@@ -293,6 +293,10 @@ static void mapped_counters_read(const struct ds_engine *engine, struct ds_count
     c->mapping_write_ns = vulkan.mapping_write_ns;
     c->staging_write_ns = vulkan.staging_write_ns;
     c->submit_ns = vulkan.submit_ns;
+    c->decode_cpu_bytes_per_s = vulkan.decode_cpu_bytes_per_s;
+    c->decode_gpu_bytes_per_s = vulkan.decode_gpu_bytes_per_s;
+    c->decode_nv_bytes_per_s = vulkan.decode_nv_bytes_per_s;
+    c->decode_measure_ns = vulkan.decode_measure_ns;
 }
 
 static void counters_read(const struct ds_engine *engine, struct ds_counters *c)
@@ -322,7 +326,7 @@ static void counters_read(const struct ds_engine *engine, struct ds_counters *c)
     c->gpu_decoded_bytes = STAT_GET(engine->complete.gpu_bytes);
     c->gpu_decode_batches = STAT_GET(engine->copy.decode_batches);
     c->mapped_bytes = STAT_GET(engine->complete.mapped_bytes);
-    mapped_counters_read(engine, c);
+    measured_counters_read(engine, c);
 }
 
 int ds_engine_get_counters(const struct ds_engine *engine, struct ds_counters *counters)

@@ -1,35 +1,31 @@
 #include "stages/copy_decode.h"
 
+#include "stages/copy_decode_choose.h"
+
 #include <errno.h>
 #include <string.h>
 
 _Static_assert(PACKED_NOT_RUN == GDEFLATE_GPU_NOT_RUN, "statuses are written by both");
 _Static_assert(GPU_DECODE_ALIGN >= IMAGE_WHOLE_ALIGN, "images are copied from scratch memory");
 
-/* With so many CPU threads nobody waits for them behind a disk, and a request has its bytes in a
- * tenth of the 2 ms that a GPU takes for a tile, however few there are. */
-#define CPU_DECODERS_ENOUGH 4
-
 /* Opening ------------------------------------------------------------------------------------- */
 
 /* A shader reads a tile's words one after the other, each a round trip over the bus: hence from
  * memory of the GPU's, into which they are copied in large pieces. The NVIDIA extension wants its
  * input at multiples of 4. */
-static bool must_gather(const struct ds_vulkan_backend *backend)
+static bool must_gather(const struct ds_vulkan_backend *backend, bool nv)
 {
-    return !backend->device.unified_memory || backend->decode_path == DS_VULKAN_DECODE_NV;
+    return !backend->device.unified_memory || nv;
 }
 
 static int open_decode(struct copy_decoder *decoder, struct ds_vulkan_backend *backend,
-                       const struct host *host)
+                       const struct host *host, bool nv)
 {
-    bool nv = backend->decode_path == DS_VULKAN_DECODE_NV;
-
     decoder->items_max = backend->batch_regions_max;
     decoder->items = host_calloc(host, decoder->items_max, sizeof(*decoder->items));
     if (decoder->items == NULL)
         return -ENOMEM;
-    decoder->rule.gathers = must_gather(backend);
+    decoder->rule.gathers = must_gather(backend, nv);
     decoder->rule.verdicts = !nv;
     decoder->rule.align = nv ? 4 : 1;
     decoder->rule.scratch_bytes = backend->decode_scratch_bytes;
@@ -51,27 +47,14 @@ static int open_refused(struct copy_decoder *decoder, struct ds_vulkan_backend *
     return 0;
 }
 
-int copy_decoder_open(struct copy_decoder *decoder, struct ds_vulkan_backend *backend,
-                      const struct host *host, const struct vulkan_staging *staging,
-                      uint32_t threads_n)
+static int open_chosen(struct copy_decoder *decoder, struct ds_vulkan_backend *backend,
+                       const struct host *host, bool nv)
 {
-    static const char *const kinds[] = {"cpu", "cpu", "gpu", "nv"};
     int error;
 
-    *decoder = (struct copy_decoder){
-        .staging = staging,
-        .rule = {.kind = kinds[backend->decode_path], .reason = backend->decode_reason},
-    };
-    if (backend->decode_path == DS_VULKAN_DECODE_CPU)
-        return 0;
-    if (!backend->decode_forced && threads_n >= CPU_DECODERS_ENOUGH) {
-        decoder->rule.kind = "cpu";
-        decoder->rule.reason = "enough decode threads";
-        return 0;
-    }
-    if (staging->bytes > GPU_DECODE_ARENA_MAX)
+    if (decoder->staging->bytes > GPU_DECODE_ARENA_MAX)
         return open_refused(decoder, backend, host, "arena_bytes is above 4 GiB", -EINVAL);
-    error = open_decode(decoder, backend, host);
+    error = open_decode(decoder, backend, host, nv);
     if (error != 0)
         return open_refused(decoder, backend, host,
                             error == -ENOMEM ? "no memory for it; lower decode_scratch_bytes"
@@ -82,6 +65,27 @@ int copy_decoder_open(struct copy_decoder *decoder, struct ds_vulkan_backend *ba
              decoder->rule.kind, (unsigned long long)(decoder->rule.scratch_bytes >> 20),
              decoder->rule.reason);
     return 0;
+}
+
+int copy_decoder_open(struct copy_decoder *decoder, struct ds_vulkan_backend *backend,
+                      const struct host *host, const struct vulkan_staging *staging,
+                      uint32_t threads_n)
+{
+    static const char *const kinds[] = {"", "cpu", "gpu", "nv"};
+    struct decode_choice choice =
+        copy_decode_choose(backend, host, threads_n, staging->bytes <= GPU_DECODE_ARENA_MAX);
+    int error = 0;
+
+    *decoder = (struct copy_decoder){
+        .staging = staging,
+        .rule = {.kind = kinds[choice.path], .reason = choice.reason},
+    };
+    if (choice.path != DS_VULKAN_DECODE_CPU)
+        error = open_chosen(decoder, backend, host, choice.path == DS_VULKAN_DECODE_NV);
+    if (error == 0)
+        vulkan_backend_decode_tell(backend, decoder->rule.on ? choice.path : DS_VULKAN_DECODE_CPU,
+                                   decoder->rule.reason);
+    return error;
 }
 
 void copy_decoder_close(struct copy_decoder *decoder, const struct host *host)

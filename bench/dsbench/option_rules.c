@@ -19,11 +19,20 @@ static int device_check(const struct options *o)
         complain("--mapped-path needs --mapped");
         return -EINVAL;
     }
+    if (none && options_decode_needs_gpu(o)) {
+        complain("--decode %s needs --dest gpu", option_word("decode", o->decode_path));
+        return -EINVAL;
+    }
     if (none && (o->mapped || o->device != NULL)) {
         complain("%s needs --dest gpu", o->mapped ? "--mapped" : "--device");
         return -EINVAL;
     }
     return 0;
+}
+
+bool options_decode_needs_gpu(const struct options *o)
+{
+    return o->decode_path != DS_VULKAN_DECODE_AUTO && o->decode_path != DS_VULKAN_DECODE_CPU;
 }
 
 int options_check(const struct options *o)

@@ -85,6 +85,7 @@ static const struct word decode_words[] = {{"auto", DS_VULKAN_DECODE_AUTO},
                                            {"cpu", DS_VULKAN_DECODE_CPU},
                                            {"gpu", DS_VULKAN_DECODE_GPU},
                                            {"nv", DS_VULKAN_DECODE_NV},
+                                           {"measure", DS_VULKAN_DECODE_MEASURE},
                                            {NULL, 0}};
 static const struct word peer_words[] = {
     {"fio", PEER_FIO}, {"naive", PEER_NAIVE}, {"raw", PEER_RAW}, {"pread", PEER_PREAD}, {NULL, 0}};
@@ -269,8 +270,9 @@ const struct option_row option_rows[] = {
     {"batches", OPTION_COUNT, STREAM & ~FRAMES, AT(batches), 1, 16, NULL, "N",
      "GPU submissions in flight, 1 to 16 (default 4)"},
     {"decode", OPTION_WORD, STREAM & ~FRAMES, AT(decode_path), 0, 0, decode_words, "PATH",
-     "auto, cpu, gpu (by shader) or nv (VK_NV_memory_decompression):\n"
-     "who decodes gdeflate for the GPU (default auto)"},
+     "auto, cpu, gpu (by shader), nv (VK_NV_memory_decompression) or\n"
+     "measure (auto, with all rates told): who decodes gdeflate for\n"
+     "the GPU; gpu, nv and measure need one (default auto)"},
     {"lanes", OPTION_COUNT, STREAM, AT(lanes), 1, DS_READ_LANES_MAX, NULL, "N",
      "threads that read, 1 to 8 (default 1)"},
     {"arena", OPTION_SIZE, STREAM, AT(arena_bytes), 1 << 20, 64 * GIBI, NULL, "BYTES",

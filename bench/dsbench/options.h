@@ -102,6 +102,9 @@ struct options {
  * and --version, EXIT_BAD_USAGE after a complaint. */
 int options_parse(int argc, char **argv, struct options *options);
 
+/* options_decode_needs_gpu: does --decode name a way of the GPU's? */
+bool options_decode_needs_gpu(const struct options *options);
+
 const char *command_name(enum command command);
 const char *dest_name(enum dest dest);
 const char *priority_name(uint32_t priority);

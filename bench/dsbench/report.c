@@ -254,6 +254,23 @@ static void reason_print(FILE *out, const char *label, const char *name, const c
         fprintf(out, "%-11s %s: %s\n", label, name, reason);
 }
 
+/* And what was measured for it. */
+static void decode_print(FILE *out, const struct session *session)
+{
+    const struct ds_vulkan_info *gpu = &session->gpu.info;
+
+    reason_print(out, "decode", session->info.decode_kind, session->info.decode_reason);
+    if (gpu->decode_cpu_bytes_per_s == 0)
+        return;
+    fprintf(out, "            measured in %.1f ms: CPU %.1f GB/s a thread",
+            (double)gpu->decode_measure_ns / 1e6, (double)gpu->decode_cpu_bytes_per_s / 1e9);
+    if (gpu->decode_gpu_bytes_per_s != 0)
+        fprintf(out, ", shader %.1f GB/s", (double)gpu->decode_gpu_bytes_per_s / 1e9);
+    if (gpu->decode_nv_bytes_per_s != 0)
+        fprintf(out, ", NV %.1f GB/s", (double)gpu->decode_nv_bytes_per_s / 1e9);
+    fputc('\n', out);
+}
+
 void report_path(FILE *out, const struct session *session)
 {
     const struct ds_engine_info *info = &session->info;
@@ -262,7 +279,7 @@ void report_path(FILE *out, const struct session *session)
     if (session->gpu.destinations_mapped)
         mapped_print(out, session);
     if (session->dest == DEST_GPU && session->options->codec == DS_CODEC_GDEFLATE)
-        reason_print(out, "decode", info->decode_kind, info->decode_reason);
+        decode_print(out, session);
     reason_print(out, "read", session_read_name(session), info->read_reason);
     reason_print(out, "direct", session_direct_name(session), session->file.direct_reason);
     fprintf(out, "topology    %s, %u thread%s, %u read lane%s; arena %.0f MiB, %s memory%s\n",

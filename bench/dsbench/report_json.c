@@ -70,6 +70,10 @@ static void path_write(struct json *json, const struct session *s)
         mapped_write(json, &s->gpu.info);
     json_string(json, "decode", s->info.decode_kind);
     json_string(json, "decode_reason", s->info.decode_reason);
+    json_integer(json, "decode_cpu_bytes_per_s", s->gpu.info.decode_cpu_bytes_per_s);
+    json_integer(json, "decode_gpu_bytes_per_s", s->gpu.info.decode_gpu_bytes_per_s);
+    json_integer(json, "decode_nv_bytes_per_s", s->gpu.info.decode_nv_bytes_per_s);
+    json_number(json, "decode_measure_ms", (double)s->gpu.info.decode_measure_ns / 1e6);
     json_string(json, "read", session_read_name(s));
     json_string(json, "read_reason", s->info.read_reason);
     json_string(json, "direct", session_direct_name(s));

@@ -44,7 +44,7 @@ static void allocator_close(struct session *s)
 static int device_open(struct session *s)
 {
     const struct options *o = s->options;
-    bool required = o->dest == DEST_GPU || o->device != NULL;
+    bool required = o->dest == DEST_GPU || o->device != NULL || options_decode_needs_gpu(o);
     int error;
 
     s->dest = required ? DEST_GPU : o->dest;

@@ -4,14 +4,12 @@
 #include "engine/vulkan/scatter.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #define BATCHES_DEFAULT 4
 #define BATCHES_MAX 16
 #define REGIONS_DEFAULT 1024
 #define REGIONS_MAX 65536
 #define BYTES_DEFAULT ((uint64_t)16 << 20)
-#define SCRATCH_DEFAULT ((uint64_t)64 << 20)
 #define SCRATCH_MIN ((uint64_t)1 << 20)
 #define SCRATCH_MAX ((uint64_t)16 << 30)
 
@@ -66,8 +64,12 @@ static int check_config(const struct host *host, const struct ds_vulkan_backend_
         return refuse(host, "batch_regions_max is above 65536");
     if (config->scatter_groups_max > SCATTER_GROUPS_MAX)
         return refuse(host, "scatter_groups_max is above 65535");
-    if ((uint32_t)config->decode_path > DS_VULKAN_DECODE_NV)
+    if ((uint32_t)config->decode_path > DS_VULKAN_DECODE_MEASURE)
         return refuse(host, "unknown decode_path");
+    if (config->decode_path == DS_VULKAN_DECODE_MEASURE &&
+        config->queue_mode == DS_VULKAN_QUEUE_MANUAL)
+        return refuse(host, "DS_VULKAN_DECODE_MEASURE submits, which DS_VULKAN_QUEUE_MANUAL "
+                            "forbids");
     if (config->decode_scratch_bytes != 0 && (config->decode_scratch_bytes < SCRATCH_MIN ||
                                               config->decode_scratch_bytes > SCRATCH_MAX))
         return refuse(host, "decode_scratch_bytes is not 0 and not in 1 MiB..16 GiB");
@@ -144,63 +146,6 @@ static int open_path(struct ds_vulkan_backend *backend,
     return 0;
 }
 
-/* What a device lacks to decode by the shader, or by the extension; or NULL. */
-static const char *decode_lacks(const struct vulkan_device *device, bool nv)
-{
-    if ((device->queue_flags & VK_QUEUE_COMPUTE_BIT) == 0)
-        return "its queue family has no COMPUTE";
-    if (!device->has_buffer_address)
-        return "no bufferDeviceAddress";
-    if (nv)
-        return device->gdeflate.nv ? NULL : "no VK_NV_memory_decompression with GDeflate";
-    if (!DS_HAVE_SHADERS)
-        return "this build has no shaders";
-    return device->gdeflate.shader ? NULL : "no shaderInt64 or no storageBuffer8BitAccess";
-}
-
-/* By a shader every tile gets a verdict; the extension gives none, so nobody is led to it who did
- * not ask. Software runs the shader lane by lane, slower than the CPU's own code. */
-static enum ds_vulkan_decode_path decode_choose(const struct vulkan_device *device,
-                                                enum ds_vulkan_decode_path wanted,
-                                                const char **why)
-{
-    *why = wanted == DS_VULKAN_DECODE_CPU ? NULL
-                                          : decode_lacks(device, wanted == DS_VULKAN_DECODE_NV);
-    if (wanted != DS_VULKAN_DECODE_AUTO) {
-        *why = *why != NULL ? *why : "asked for";
-        return wanted;
-    }
-    if (*why != NULL)
-        return DS_VULKAN_DECODE_CPU;
-    if (device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU) {
-        *why = "a software device";
-        return DS_VULKAN_DECODE_CPU;
-    }
-    *why = "the device can";
-    return DS_VULKAN_DECODE_GPU;
-}
-
-static int open_decode(struct ds_vulkan_backend *backend,
-                       const struct ds_vulkan_backend_config *config)
-{
-    const struct vulkan_device *device = &backend->device;
-    const char *why;
-
-    backend->decode_path = decode_choose(device, config->decode_path, &why);
-    backend->decode_forced = config->decode_path > DS_VULKAN_DECODE_CPU;
-    backend->decode_scratch_bytes =
-        config->decode_scratch_bytes != 0 ? config->decode_scratch_bytes : SCRATCH_DEFAULT;
-    snprintf(backend->decode_reason, sizeof(backend->decode_reason), "%s", why);
-    if (!backend->decode_forced ||
-        decode_lacks(device, backend->decode_path == DS_VULKAN_DECODE_NV) == NULL)
-        return 0;
-    host_log(&backend->host, DS_LOG_ERROR, "decode_path: %s cannot decode: %s%s",
-             device->properties.deviceName, why,
-             device->own ? "" : "; has_shader_int64 and the like tell what was enabled");
-    vulkan_device_destroy(&backend->device);
-    return -ENOTSUP;
-}
-
 static int open_device(struct ds_vulkan_backend *backend,
                        const struct ds_vulkan_backend_config *config)
 {
@@ -208,7 +153,7 @@ static int open_device(struct ds_vulkan_backend *backend,
                     ? vulkan_device_borrow(&backend->device, &backend->host, config)
                     : vulkan_device_create(&backend->device, &backend->host, config->device_name,
                                            config->copy_path,
-                                           config->decode_path > DS_VULKAN_DECODE_CPU);
+                                           vulkan_decode_is_forced(config->decode_path));
 
     if (error != 0)
         return error;
@@ -221,7 +166,12 @@ static int open_device(struct ds_vulkan_backend *backend,
         return -ENOTSUP;
     }
     error = open_path(backend, config);
-    return error != 0 ? error : open_decode(backend, config);
+    if (error != 0)
+        return error;
+    error = vulkan_backend_decode(backend, config);
+    if (error != 0)
+        vulkan_device_destroy(&backend->device);
+    return error;
 }
 
 static void fill_backend(struct ds_vulkan_backend *backend,
@@ -314,14 +264,18 @@ int ds_vulkan_backend_get_info(const struct ds_vulkan_backend *backend, struct d
         .scatter_max_bytes = RELAXED(backend->scatter_max_bytes),
         .mapped_max_bytes = RELAXED(backend->mapped_max_bytes),
         .mapped_decodes = backend->mapped_decodes,
-        .decode_path = backend->decode_path,
-        .decode_reason = backend->decode_reason,
         .mapped_alone_max_bytes = RELAXED(backend->mapped_alone_max_bytes),
         .mapped_reason = RELAXED(backend->mapped_reason),
         .mapped_direct = backend->mapped_direct,
         .mapping_write_ns = RELAXED(backend->mapping_write_ns),
         .staging_write_ns = RELAXED(backend->staging_write_ns),
         .submit_ns = RELAXED(backend->submit_ns),
+        .decode_path = (enum ds_vulkan_decode_path)RELAXED(backend->decode_told),
+        .decode_reason = RELAXED(backend->decode_reason),
+        .decode_cpu_bytes_per_s = RELAXED(backend->decode_rates[DS_VULKAN_DECODE_CPU]),
+        .decode_gpu_bytes_per_s = RELAXED(backend->decode_rates[DS_VULKAN_DECODE_GPU]),
+        .decode_nv_bytes_per_s = RELAXED(backend->decode_rates[DS_VULKAN_DECODE_NV]),
+        .decode_measure_ns = RELAXED(backend->decode_measure_ns),
     };
 
     return copy_struct_out(info, &ours, sizeof(ours));

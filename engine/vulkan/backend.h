@@ -28,10 +28,18 @@ struct ds_vulkan_backend {
     _Atomic uint64_t mapped_max_bytes, mapped_alone_max_bytes; /* as struct mapped_limits */
     _Atomic uint32_t mapping_write_ns, staging_write_ns, submit_ns; /* as struct mapped_figures */
     const char *_Atomic mapped_reason;                              /* static */
-    enum ds_vulkan_decode_path decode_path; /* never AUTO */
-    bool decode_forced;              /* it was asked for by name */
+    enum ds_vulkan_decode_path decode_path; /* AUTO: each engine chooses; never MEASURE */
+    bool decode_forced;              /* GPU or NV, asked for by name */
+    bool decode_measures;            /* AUTO chooses by rates, else by the CPU threads there are */
+    bool decode_measures_all;        /* also what could not be chosen */
+    bool decode_trusted;             /* NV may be chosen */
+    bool decode_cpu_measured, decode_gpu_measured; /* whoever has acquired it */
+    const char *decode_why;          /* static */
     uint64_t decode_scratch_bytes;
-    char decode_reason[160];
+    _Atomic uint64_t decode_rates[4];   /* by path: bytes a second; CPU: of a thread; 0: none */
+    _Atomic uint64_t decode_measure_ns; /* so far */
+    _Atomic uint32_t decode_told;       /* path of the last engine; AUTO: there was none */
+    const char *_Atomic decode_reason;  /* static */
     void (*lock_queue)(void *ctx);   /* LOCKED only, else NULL */
     void (*unlock_queue)(void *ctx);
     void *lock_ctx;
@@ -51,5 +59,20 @@ void vulkan_backend_mapped(struct ds_vulkan_backend *backend,
  * nothing goes straight. */
 void vulkan_backend_mapped_measured(struct ds_vulkan_backend *backend,
                                     const struct mapped_figures *figures);
+
+/* vulkan_decode_is_forced: must it be this way of the GPU's? */
+static inline bool vulkan_decode_is_forced(enum ds_vulkan_decode_path path)
+{
+    return path == DS_VULKAN_DECODE_GPU || path == DS_VULKAN_DECODE_NV;
+}
+
+/* vulkan_backend_decode fills what config and device say about decoding. 0, or -ENOTSUP: the device
+ * cannot what was asked for (logged). */
+int vulkan_backend_decode(struct ds_vulkan_backend *backend,
+                          const struct ds_vulkan_backend_config *config);
+
+/* vulkan_backend_decode_tell sets what ds_vulkan_info tells; `reason` is static. */
+void vulkan_backend_decode_tell(struct ds_vulkan_backend *backend, enum ds_vulkan_decode_path path,
+                                const char *reason);
 
 #endif

@@ -66,6 +66,10 @@ struct ds_counters {
     uint64_t mapping_write_ns; /* measured: the CPU writes 1 MiB to the GPU's memory; else 0 */
     uint64_t staging_write_ns; /* measured: to staging */
     uint64_t submit_ns; /* measured: the CPU makes a submission */
+    uint64_t decode_cpu_bytes_per_s; /* measured: a thread decodes GDeflate; else 0 */
+    uint64_t decode_gpu_bytes_per_s; /* measured: the shader does */
+    uint64_t decode_nv_bytes_per_s; /* measured: VK_NV_memory_decompression does */
+    uint64_t decode_measure_ns; /* that measuring them took */
 };
 
 /* ds_engine_get_counters fills *counters up to counters->struct_size, which the caller sets.

@@ -58,14 +58,21 @@ enum ds_vulkan_mapped_path {
 
 /* Who decodes GDeflate requests to buffers and images (docs/codecs.md). */
 enum ds_vulkan_decode_path {
-    /* The CPU where there are 4 decode threads or more, on software devices and where something is
-     * missing; else the shader. */
+    /* Of an own device that is no software: what is measured to be right, in some 20 ms when the
+     * first engine starts. The CPU, unless its threads decode less than a fast disk brings and the
+     * shader at least twice as much as they. Of a lent queue, which is left alone: the CPU where
+     * there are 4 decode threads or more, else the shader. On software devices and where something
+     * is missing: the CPU. */
     DS_VULKAN_DECODE_AUTO = 0,
     DS_VULKAN_DECODE_CPU = 1,
     DS_VULKAN_DECODE_GPU = 2, /* by shader, or fail with -ENOTSUP */
     /* By VK_NV_memory_decompression, or fail with -ENOTSUP. For data that is known to be good: the
      * extension reports no errors, and what it makes of a damaged tile is undefined. */
     DS_VULKAN_DECODE_NV = 3,
+    /* As AUTO, but measured on lent queues and software devices too, and all that there is: NV is
+     * told, but not chosen without decode_trusted. The measurement submits to `queue` on the thread
+     * that creates the engine, with lock_queue held. */
+    DS_VULKAN_DECODE_MEASURE = 4,
 };
 
 struct ds_vulkan_backend_config {
@@ -142,6 +149,9 @@ struct ds_vulkan_backend_config {
     bool has_shader_int64;
     bool has_subgroup_size_control; /* subgroupSizeControl and computeFullSubgroups */
     bool has_memory_decompression;  /* VK_NV_memory_decompression and its feature */
+    /* All compressed data is known to be good, by a checksum for example: DECODE_AUTO and
+     * DECODE_MEASURE may choose NV where it is faster than the shader. */
+    bool decode_trusted;
 };
 
 #ifndef __cplusplus
@@ -196,8 +206,9 @@ struct ds_vulkan_info {
     /* Requests with a codec do too: whatever the host can see is cached. Decoders read what they
      * have written, which takes ages in memory that is only combined for writing. */
     bool mapped_decodes;
-    enum ds_vulkan_decode_path decode_path; /* CPU, GPU or NV */
-    const char *decode_reason;              /* why, one line; lives as long as the back end */
+    /* CPU, GPU or NV: of the last engine; AUTO: none has started, and it will choose. */
+    enum ds_vulkan_decode_path decode_path;
+    const char *decode_reason; /* why, one line; lives as long as the back end */
     /* As mapped_max_bytes, for a request that finds nothing else under way, on a queue that has not
      * signalled: it spares a submission. Never less. */
     uint64_t mapped_alone_max_bytes;
@@ -208,6 +219,11 @@ struct ds_vulkan_info {
     uint32_t staging_write_ns; /* to write it to staging */
     uint32_t submit_ns;        /* to record and hand on a submission; also 0 where the queue must be
                                   left alone (copy_path) */
+    /* What was measured of decoders, bytes of content a second. 0: it was not, or that failed. */
+    uint64_t decode_cpu_bytes_per_s; /* of one thread */
+    uint64_t decode_gpu_bytes_per_s; /* by the shader */
+    uint64_t decode_nv_bytes_per_s;  /* by VK_NV_memory_decompression */
+    uint64_t decode_measure_ns;      /* that it took, all told */
 };
 
 /* ds_vulkan_backend_get_info fills *info up to info->struct_size. -EINVAL: struct_size is 0. */

@@ -62,6 +62,8 @@ bad_arguments() {
     refused 2 'not within' run --lanes 9
     refused 2 'needs --dest gpu' run --mapped --dest host
     refused 2 'needs --mapped' run --mapped-path auto
+    refused 2 '--decode nv needs --dest gpu' run --decode nv --dest host
+    refused 2 '--decode measure needs --dest gpu' run --decode measure --dest nil
     refused 2 'not within' run --batches 17
     refused 2 'not within' run --arena 1K
     refused 2 'number of seconds' run --seconds nan
@@ -128,6 +130,35 @@ bad_arguments() {
             fail "$command --help: status $status"
         fi
     done
+}
+
+# What was asked for by name is not replaced by host memory where it is missing.
+named_decoders() {
+    local -x VK_ICD_FILENAMES=/nonexistent VK_DRIVER_FILES=/nonexistent
+    for path in gpu nv measure; do
+        refused 1 'no usable Vulkan device' run "${small[@]}" --decode "$path"
+    done
+    run run "${small[@]}" --decode cpu
+    if [ "$status" -eq 0 ] && grep -q '^device  *none, copying to host memory' "$work/out"; then
+        pass
+    else
+        fail "--decode cpu without Vulkan: status $status"
+    fi
+}
+
+# The same of a device that is there.
+missing_decoder() {
+    run run "${small[@]}" --dest gpu
+    if [ "$status" -ne 0 ]; then
+        skip "no Vulkan device"
+        return
+    fi
+    run run "${small[@]}" --decode nv
+    if [ "$status" -eq 0 ]; then
+        skip "the device has VK_NV_memory_decompression"
+    else
+        refused 1 'no VK_NV_memory_decompression with GDeflate' run "${small[@]}" --decode nv
+    fi
 }
 
 # The man page knows every command and every option.
@@ -649,6 +680,8 @@ C
 
 bad_arguments
 man_page
+named_decoders
+missing_decoder
 bad_files
 shrinking_file
 interrupted

@@ -1,7 +1,7 @@
 /* Requests with GDeflate that the GPU decodes, forced on whatever device there is. */
 #include "conformance/gpu_decode_rig.h"
 #include "engine/codec/gdeflate.h"
-#include "engine/vulkan/gdeflate_gpu.h"
+#include "gpu/shader_nv.h"
 
 #include <errno.h>
 
@@ -260,64 +260,12 @@ Test(gpu_decode, the_path_is_told)
     gpu_close(&g);
 }
 
-/* VK_NV_memory_decompression, played by the shader: on software, whose addresses are pointers. */
-static struct {
-    struct gdeflate_gpu gpu;
-    struct vk_util_buffer tiles, statuses;
-    uint32_t tiles_n;
-    PFN_vkGetDeviceProcAddr get;
-} nv;
-
-static void VKAPI_CALL nv_record(VkCommandBuffer commands, VkDeviceAddress regions,
-                                 VkDeviceAddress count, uint32_t stride)
-{
-    const VkDecompressMemoryRegionNV *region = (const void *)(uintptr_t)regions;
-    struct gdeflate_gpu_tile *tiles = (struct gdeflate_gpu_tile *)nv.tiles.mapped + nv.tiles_n;
-    uint32_t n = *(const uint32_t *)(uintptr_t)count;
-
-    cr_assert(n >= 1 && (nv.tiles_n + n) * sizeof(*tiles) <= nv.tiles.bytes);
-    cr_assert_eq(stride, sizeof(*region));
-    for (uint32_t i = 0; i < n; i++) {
-        cr_assert_eq((region[i].srcAddress | region[i].dstAddress) % 4, 0);
-        cr_assert(region[i].decompressedSize >= 1 && region[i].decompressedSize <= TILE);
-        cr_assert_eq(region[i].decompressionMethod,
-                     VK_MEMORY_DECOMPRESSION_METHOD_GDEFLATE_1_0_BIT_NV);
-        tiles[i] = (struct gdeflate_gpu_tile){
-            .source = region[i].srcAddress,
-            .destination = region[i].dstAddress,
-            .source_bytes = (uint32_t)region[i].compressedSize,
-            .destination_bytes = (uint32_t)region[i].decompressedSize,
-            .status = nv.tiles_n + i,
-        };
-    }
-    gdeflate_gpu_record(&nv.gpu, commands, nv.tiles.address + nv.tiles_n * sizeof(*tiles),
-                        nv.statuses.address, n);
-    nv.tiles_n += n;
-}
-
-static PFN_vkVoidFunction VKAPI_CALL nv_get(VkDevice device, const char *name)
-{
-    return strcmp(name, "vkCmdDecompressMemoryIndirectCountNV") == 0
-               ? (PFN_vkVoidFunction)nv_record
-               : nv.get(device, name);
-}
-
 /* Gives the extension to a rig whose engine is made anew. */
 static void nv_open(struct gpu_rig *g)
 {
-    struct vulkan_device *device = &g->backend->device;
-    const VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT;
-
-    if (device->properties.deviceType != VK_PHYSICAL_DEVICE_TYPE_CPU)
-        cr_skip_test("no software device, on which the stand-in works");
     rig_close(&g->rig);
-    vk_util_buffer(g->vk, 4096 * sizeof(struct gdeflate_gpu_tile), usage, true, &nv.tiles);
-    vk_util_buffer(g->vk, 4096 * sizeof(uint32_t), usage, true, &nv.statuses);
-    cr_assert_eq(gdeflate_gpu_open(&nv.gpu, device, &g->backend->host, GDEFLATE_GPU_AUTO), 0);
-    nv.tiles_n = 0;
-    nv.get = device->vk.GetDeviceProcAddr;
-    device->vk.GetDeviceProcAddr = nv_get;
-    device->gdeflate.nv = true;
+    if (!shader_nv_install(g->vk, g->backend))
+        cr_skip_test("no software device, on which the stand-in works");
     g->backend->decode_path = DS_VULKAN_DECODE_NV;
     rig_open(&g->rig, DS_TOPOLOGY_SHARED,
              ds_engine_config(.vulkan = g->backend, .decode_threads = 2, .arena_bytes = 8 << 20));
@@ -335,14 +283,13 @@ Test(gpu_decode, by_the_nvidia_extension)
                  DS_DECODE_GPU_OPTIMIZED | DS_DECODE_USES_COMPUTE_QUEUE);
     gpu_mix_run(&g);
     tiles = gpu_counters(&g).gpu_decoded_tiles;
-    cr_assert_eq(nv.tiles_n, tiles);
+    cr_assert_eq(shader_nv.tiles_n, tiles);
     for (uint32_t i = 0; i < tiles; i++)
-        cr_assert_eq(((const uint32_t *)nv.statuses.mapped)[i], DS_CODEC_ERROR_NONE);
+        cr_assert_eq(shader_nv.statuses[i], DS_CODEC_ERROR_NONE);
     rig_close(&g.rig);
     g.vk->DeviceWaitIdle(g.vk->device);
-    gdeflate_gpu_close(&nv.gpu);
-    vk_util_buffer_free(g.vk, &nv.tiles);
-    vk_util_buffer_free(g.vk, &nv.statuses);
+    shader_nv_remove(g.vk, g.backend);
+    g.backend->decode_path = DS_VULKAN_DECODE_CPU;
     rig_open(&g.rig, DS_TOPOLOGY_MANUAL, NULL);
     gpu_close(&g);
 }
@@ -363,7 +310,7 @@ Test(gpu_decode, what_is_missing_is_refused_by_name)
     cr_expect_eq(ds_vulkan_backend_create(&config, &backend), -ENOTSUP);
     config.decode_path = DS_VULKAN_DECODE_NV;
     cr_expect_eq(ds_vulkan_backend_create(&config, &backend), -ENOTSUP);
-    config.decode_path = (enum ds_vulkan_decode_path)4;
+    config.decode_path = (enum ds_vulkan_decode_path)5;
     cr_expect_eq(ds_vulkan_backend_create(&config, &backend), -EINVAL);
     config.decode_path = DS_VULKAN_DECODE_AUTO;
     config.decode_scratch_bytes = 4096;
@@ -383,7 +330,7 @@ static const char *automatic_kind(struct ds_vulkan_backend *backend, uint32_t th
     struct ds_engine_info info = {.struct_size = sizeof(info)};
     struct ds_engine *engine = NULL;
 
-    backend->decode_path = DS_VULKAN_DECODE_GPU;
+    backend->decode_path = DS_VULKAN_DECODE_AUTO;
     backend->decode_forced = false;
     cr_assert_eq(ds_engine_create(ds_engine_config(.vulkan = backend, .decode_threads = threads),
                                   &engine), 0);
