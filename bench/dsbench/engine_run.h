@@ -28,6 +28,7 @@ struct engine_result {
     struct measure background;
     struct open_result open; /* with workload.rate_per_s */
     struct stage_share stages[DS_STAGE_COUNT];
+    uint64_t gpu_tiles, gpu_batches; /* decoded by the GPU */
 };
 
 /* An engine made ready for one workload: its queue, its order, its destination. */

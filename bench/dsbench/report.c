@@ -312,6 +312,10 @@ void report_stages(FILE *out, const struct report *report)
     }
     fprintf(out, " (%% busy/waiting/idle)\n");
     in_flight_print(out, report->result);
+    if (report->result->gpu_batches > 0)
+        fprintf(out, "gpu decode  %" PRIu64 " tiles in %" PRIu64 " batches, %.1f a batch\n",
+                report->result->gpu_tiles, report->result->gpu_batches,
+                (double)report->result->gpu_tiles / (double)report->result->gpu_batches);
     fprintf(out, "bottleneck  %s\n",
             report_bottleneck(bottleneck, report->session, report->result));
 }

@@ -258,7 +258,9 @@ for r in rs:
               "requests_per_s_max", "rounds", "bytes_per_s", "cpu_us_per_request", "errors",
               "latency_us", "background", "verify"}
     assert ("client_cpu_us_per_request" in q) == (r["config"]["clients"] > 0)
-    assert set(q) - {"open_loop", "packed_ratio", "client_cpu_us_per_request"} == fields, set(q)
+    assert ("gpu_decoded_tiles" in q) == ("gpu_decode_batches" in q)
+    assert set(q) - {"open_loop", "packed_ratio", "client_cpu_us_per_request", "gpu_decoded_tiles",
+                     "gpu_decode_batches"} == fields, set(q)
     assert q["errors"] == 0 and q["requests"] > 0 and q["seconds"] > 0
     if r["command"] != "compare":
         assert abs(q["requests_per_s"] * q["seconds"] / q["requests"] - 1) < 0.01

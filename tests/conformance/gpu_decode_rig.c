@@ -18,6 +18,8 @@ void gpu_open(struct gpu_rig *g, enum ds_topology topology, const struct gpu_opt
     if (g->vk == NULL)
         cr_skip_test("%s", vk_util_reason());
     vk_util_lend_compute(g->vk, &config);
+    if (options->hook != NULL)
+        config.get_device_proc_addr = options->hook(config.get_device_proc_addr);
     config.decode_path =
         options->only_copies ? DS_VULKAN_DECODE_CPU : DS_VULKAN_DECODE_GPU;
     config.decode_scratch_bytes = options->scratch_bytes;

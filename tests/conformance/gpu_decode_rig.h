@@ -28,6 +28,8 @@ struct gpu_options {
     enum ds_vulkan_queue_mode queue_mode;
     uint32_t regions_max;
     uint32_t chunk_bytes;
+    /* What the back end takes the device's functions from, given what the device has; or NULL. */
+    PFN_vkGetDeviceProcAddr (*hook)(PFN_vkGetDeviceProcAddr below);
 };
 
 /* gpu_open skips the test where there is no device that can; gpu_close asserts that the validation
