@@ -188,11 +188,18 @@ static void stalled_retry(struct copy_stage *stage, uint64_t now_ns)
     }
 }
 
+static void packed_push(struct copy_stage *stage, struct chunk *chunk, uint64_t now_ns)
+{
+    if (copy_packed_n(stage) == 0)
+        stage->packed_ns = now_ns;
+    copy_fifo_push(&stage->packed[chunk->ordinary ? COPY_ORDINARY : COPY_REALTIME], chunk);
+}
+
 /* It goes into a batch, or waits for one. */
 static void chunk_to_gpu(struct copy_stage *stage, struct chunk *chunk, uint64_t now_ns)
 {
     if (chunk->packed && chunk->status == DS_STATUS_OK)
-        copy_fifo_push(&stage->packed[chunk->ordinary ? COPY_ORDINARY : COPY_REALTIME], chunk);
+        packed_push(stage, chunk, now_ns);
     else if (copy_fifo_n(&stage->stalled) > 0 || !copy_batch_has_room(stage))
         copy_fifo_push(&stage->stalled, chunk);
     else
@@ -231,7 +238,7 @@ static void chunk_route(struct copy_stage *stage, struct chunk *chunk, uint64_t 
 }
 
 /* Frees batches whose ticket was reached. */
-static void batches_recycle(struct copy_stage *stage)
+static void batches_recycle(struct copy_stage *stage, uint64_t now_ns)
 {
     uint64_t submitted = atomic_load_explicit(&stage->submitted_n, memory_order_acquire);
 
@@ -244,7 +251,7 @@ static void batches_recycle(struct copy_stage *stage)
 
         if (batch->ticket > stage->reached)
             break;
-        copy_batch_free(stage);
+        copy_batch_free(stage, now_ns);
     }
 }
 
@@ -284,11 +291,26 @@ static void packed_add(struct copy_stage *stage, struct copy_fifo *packed, uint6
     }
 }
 
+/* Is it worth a moment, to have more in the next batch that decodes? While turns bring more: the
+ * first of a burst would go alone, and the others wait for it. And where fewer wait than there were
+ * in the last batch, whose end makes those who waited for it ask for more: whoever keeps a number
+ * of requests under way would else have two groups of them that take turns. */
+static bool packed_gathers(const struct copy_stage *stage, bool more_came, uint64_t now_ns)
+{
+    uint32_t flush_ns = stage->config.flush_ns;
+
+    if (copy_fifo_n(&stage->packed[COPY_REALTIME]) > 0 || stage->manual)
+        return false;
+    return (more_came && now_ns - stage->packed_ns < flush_ns) ||
+           (copy_packed_n(stage) < stage->decoded_n && now_ns - stage->decoded_ns < flush_ns);
+}
+
 /* Makes a batch that decodes, when it is time for one. The copies that are there go before it: to
  * wait for more of them would be to wait for it too. */
-static void packed_consider(struct copy_stage *stage, uint64_t now_ns)
+static void packed_consider(struct copy_stage *stage, bool more_came, uint64_t now_ns)
 {
-    if (!copy_decodes_due(stage) || copy_batch_slots(stage) == 0)
+    if (!copy_decodes_due(stage) || copy_batch_slots(stage) == 0 ||
+        packed_gathers(stage, more_came, now_ns))
         return;
     if (stage->open != NULL)
         copy_batch_end(stage);
@@ -386,7 +408,7 @@ static uint32_t copy_work(void *self, uint64_t now_ns)
     uint32_t moved = 0, empty = 0;
 
     if (stage->config.kind == COPY_KIND_GPU) {
-        batches_recycle(stage);
+        batches_recycle(stage, now_ns);
         signals_retry(stage, now_ns);
         stalled_retry(stage, now_ns);
     }
@@ -401,7 +423,7 @@ static uint32_t copy_work(void *self, uint64_t now_ns)
     finished_flush(stage);
     if (stage->config.kind == COPY_KIND_GPU) {
         batch_consider(stage, moved > 0, now_ns);
-        packed_consider(stage, now_ns);
+        packed_consider(stage, moved > 0, now_ns);
         if (!stage->manual)
             moved += copy_submit(stage);
     }
@@ -421,6 +443,8 @@ static enum stage_wait copy_waiting(void *self)
 {
     const struct copy_stage *stage = self;
 
+    if (copy_decodes_due(stage) && copy_batch_slots(stage) > 0)
+        return STAGE_WAIT_POLL; /* for a moment, of which nothing tells: packed_gathers */
     return stage->held || stage->unfired != 0 || copy_fifo_n(&stage->stalled) > 0 ||
                    copy_packed_n(stage) > 0
                ? STAGE_WAIT_DEVICE
@@ -434,6 +458,9 @@ static bool copy_ready(void *self)
     if (atomic_load_explicit(&stage->interrupted, memory_order_relaxed))
         return true;
     if (stage->held && clock_now_ns() - stage->open->opened_ns >= stage->config.flush_ns)
+        return true;
+    if (copy_decodes_due(stage) && copy_batch_slots(stage) > 0 &&
+        !packed_gathers(stage, false, clock_now_ns()))
         return true;
     return copy_has_input(stage);
 }

@@ -138,8 +138,11 @@ struct copy_stage {
     bool held;                   /* the open batch is held back while the GPU is busy */
     bool decoding;               /* a batch that decodes is under way */
     bool decoded_last;           /* the last batch opened was one that decodes */
+    uint32_t decoded_n;          /* chunks of the last that decoded, */
+    uint64_t decoded_ns;         /* and when it was seen to have ended */
     struct copy_fifo stalled;    /* for the GPU, while no batch has room */
     struct copy_fifo packed[COPY_CLASSES]; /* for the next batch that decodes */
+    uint64_t packed_ns;          /* when the first of these came */
     uint64_t decode_batches;     /* of these, so many were made */
 
     struct chunk *finished[256]; /* host and failed chunks of this turn */

@@ -126,7 +126,7 @@ void copy_batch_end(struct copy_stage *stage)
     atomic_fetch_add_explicit(&stage->ready_n, 1, memory_order_release);
 }
 
-void copy_batch_free(struct copy_stage *stage)
+void copy_batch_free(struct copy_stage *stage, uint64_t now_ns)
 {
     uint32_t index = (uint32_t)(stage->freed_n % stage->batches_n);
     struct copy_batch *batch = &stage->batches[index];
@@ -135,6 +135,8 @@ void copy_batch_free(struct copy_stage *stage)
     if (batch->decodes) {
         stage->config.gpu->release(stage->config.gpu_self, index);
         stage->decoding = false;
+        stage->decoded_n = batch->chunks_n;
+        stage->decoded_ns = now_ns;
     }
     stage->unfinished_bytes -= batch->bytes;
     stage->freed_n++;

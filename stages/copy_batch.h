@@ -50,7 +50,7 @@ void copy_batch_signal(struct copy_batch *batch, struct chunk *chunk);
 void copy_batch_end(struct copy_stage *stage);
 
 /* copy_batch_free: the oldest batch has ended. */
-void copy_batch_free(struct copy_stage *stage);
+void copy_batch_free(struct copy_stage *stage, uint64_t now_ns);
 
 /* copy_chunk_fail fails a chunk with the status that a VkResult stands for. */
 void copy_chunk_fail(struct chunk *chunk, int vk_result);

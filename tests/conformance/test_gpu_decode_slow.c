@@ -1,5 +1,5 @@
-/* Requests that the GPU decodes, on a device whose decoding takes as long as the test wants: what it
- * is asked to do meanwhile. */
+/* Requests that the GPU decodes, on a device whose decoding takes as long as the test wants: what
+ * it is asked to do meanwhile. */
 #include "conformance/gpu_decode_rig.h"
 
 TestSuite(gpu_decode_slow);

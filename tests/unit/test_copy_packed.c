@@ -123,6 +123,103 @@ Test(copy_packed, a_flood_of_small_requests_takes_few_batches)
     flow_close(&flow);
 }
 
+static int64_t disk_with_tiles(struct flow *f, const struct chunk *chunk)
+{
+    (void)f;
+    memcpy(packed_staged(chunk), packed, packed_n);
+    return chunk->io_bytes;
+}
+
+/* A burst that comes one by one, turn after turn, finds an idle GPU: it is one batch. */
+Test(copy_packed, the_first_of_a_burst_does_not_go_alone)
+{
+    enum { N = 10 };
+    struct ds_result results[N];
+    struct ds_request request;
+    struct ds_queue *queue;
+
+    open_with(&(struct flow_options){.scratch_bytes = 1 << 20, .flush_ns = 100000});
+    flow.disk_result = disk_with_tiles;
+    queue = flow_queue(&flow, ds_queue_config(.capacity = 32));
+    for (uint32_t i = 0; i < N; i++) {
+        request = packed_read(i);
+        request.source = NULL;
+        flow_enqueue(queue, request);
+        ds_queue_submit(queue);
+        flow_step(&flow, 1000);
+    }
+    flow_settle(&flow);
+    cr_assert_eq(flow.gpu.submitted, 1);
+    cr_assert_eq(flow.gpu.packed_in[1], N, "%u", flow.gpu.packed_in[1]);
+    flow_finish(&flow);
+    cr_assert_eq(poll_all(queue, results, N), N);
+    flow_close(&flow);
+}
+
+/* Whoever keeps 32 requests under way gets them decoded 32 at a time, nearly, and not in two groups
+ * that take turns. */
+Test(copy_packed, a_constant_depth_is_one_batch)
+{
+    enum { N = 640, DEPTH = 32 };
+    struct slow_gpu slow = {.at = 0};
+    struct ds_queue *queue;
+    uint32_t sent = 0, done = 0;
+
+    open_with(&(struct flow_options){.scratch_bytes = 8 << 20, .regions_max = 256,
+                                     .flush_ns = 10000000});
+    queue = flow_queue(&flow, ds_queue_config(.capacity = 512));
+    for (uint32_t step = 0; done < N; step++) {
+        uint32_t n = min_u32(N - sent, DEPTH - (sent - done));
+
+        cr_assert_lt(step, 100 * N, "it never ends");
+        sent += n;
+        done += stream_step(queue, &slow, n);
+    }
+    cr_assert_eq(slow.tiles, N);
+    cr_assert_leq(slow.batches, N / DEPTH + 3, "%u batches", slow.batches);
+    flow_close(&flow);
+}
+
+/* But they do not wait for others for longer than flush_ns, and REALTIME ones not at all. */
+Test(copy_packed, those_that_do_not_come_are_not_waited_for)
+{
+    struct ds_queue *ordinary, *realtime;
+
+    open_with(&(struct flow_options){.scratch_bytes = 1 << 20, .flush_ns = 50000});
+    ordinary = flow_queue(&flow, ds_queue_config(.capacity = 32));
+    realtime = flow_queue(&flow, ds_queue_config(.capacity = 16,
+                                                 .priority = DS_PRIORITY_REALTIME));
+    for (uint32_t round = 0; round < 2; round++) {
+        struct ds_queue *queue = round == 0 ? ordinary : realtime;
+        uint64_t before;
+
+        for (uint32_t i = 0; i < 6; i++)
+            flow_enqueue(ordinary, packed_read(i));
+        ds_queue_submit(ordinary);
+        flow_settle(&flow);
+        fake_gpu_end(&flow.gpu, 1);
+        flow_settle(&flow);
+        before = flow.gpu.submits;
+        cr_assert_gt(flow.gpu.packed_in[flow.gpu.submitted % FAKE_TICKETS], 1);
+        flow_enqueue(queue, packed_read(7));
+        ds_queue_submit(queue);
+        flow_settle(&flow);
+        cr_assert_eq(copy_packed_n(&flow.copy), 1);
+        fake_gpu_end(&flow.gpu, 1);
+        flow_step(&flow, 1);
+        if (round == 0) {
+            cr_assert_eq(flow.gpu.submits, before, "there may be more");
+            cr_assert_eq(copy_stage_ops.waiting(&flow.copy), STAGE_WAIT_POLL);
+            flow_step(&flow, 40000);
+            cr_assert_eq(flow.gpu.submits, before, "not yet");
+            flow_step(&flow, 20000);
+        }
+        cr_assert_eq(flow.gpu.submits, before + 1, "flush_ns has passed, or does not count");
+        flow_finish(&flow);
+    }
+    flow_close(&flow);
+}
+
 /* A batch that decodes has all of the scratch memory, and no more. */
 Test(copy_packed, a_batch_has_what_the_scratch_memory_holds)
 {
