@@ -14,6 +14,9 @@ void mapped_backend(struct mapped_rig *g, const struct ds_vulkan_backend_config 
     if (g->vk == NULL)
         cr_skip_test("%s", vk_util_reason());
     vk_util_lend(g->vk, &config);
+    config.lock_queue = vk_util_lock; /* the tests submit to it, too, where there is but one */
+    config.unlock_queue = vk_util_unlock;
+    config.lock_ctx = g->vk;
     if (change != NULL)
         change(&config);
     if (ds_vulkan_backend_create(&config, &g->backend) != 0)
