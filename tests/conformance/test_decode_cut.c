@@ -223,7 +223,9 @@ static void signal_arrives(struct gpu_rig *g)
     gpu_finish(g, &result, 1);
     cr_assert_eq(result.status, DS_STATUS_OK);
     cr_assert(vk_util_timeline_wait(g->vk, semaphore, 1, RIG_WAIT_NS));
+    vk_util_lock(g->vk);
     g->vk->DeviceWaitIdle(g->vk->device);
+    vk_util_unlock(g->vk);
     g->vk->DestroySemaphore(g->vk->device, semaphore, NULL);
 }
 
