@@ -128,11 +128,13 @@ static void keep_lines(void *ctx, enum ds_log_level level, const char *message)
 
     if (level <= DS_LOG_WARNING)
         fprintf(stderr, "log: %s\n", message);
-    if (level == DS_LOG_WARNING)
-        rig->warnings++;
     if (strstr(message, "the device cannot be used any more") != NULL)
         rig->lost = true;
-    if (strstr(message, "measured in ") == NULL || strncmp(message, "decode:", 7) != 0)
+    if (strncmp(message, "decode:", 7) != 0)
+        return; /* io_uring is missing, say */
+    if (level == DS_LOG_WARNING)
+        rig->warnings++;
+    if (strstr(message, "measured in ") == NULL)
         return;
     rig->measured++;
     snprintf(rig->line, sizeof(rig->line), "%s", message);
