@@ -3,15 +3,12 @@
 #ifndef STAGES_COPY_TRIAL_H
 #define STAGES_COPY_TRIAL_H
 
-#include "engine/vulkan/backend.h"
-#include "engine/vulkan/timeline.h"
+#include "engine/vulkan/commands.h"
 
 struct copy_trial {
     struct ds_vulkan_backend *backend;
-    const struct host *host;
     struct vulkan_timeline timeline;
-    VkCommandPool pool;
-    VkCommandBuffer commands;
+    struct vulkan_commands commands;
     uint64_t ticket;
     uint64_t cpu_ns; /* that the last run took to record its commands and hand them on; 0: failed */
     bool given_up; /* the GPU did not end in time, and may still be at the commands */

@@ -11,8 +11,7 @@
 #include "stages/copy_vulkan.h"
 
 #include "engine/cpus.h"
-#include "engine/vulkan/backend.h"
-#include "engine/vulkan/timeline.h"
+#include "engine/vulkan/commands.h"
 #include "stages/copy_decode.h"
 #include "stages/copy_mapped_measure.h"
 #include "stages/copy_measure.h"
@@ -23,8 +22,7 @@
 enum batch_state { BATCH_IDLE, BATCH_RECORDED, BATCH_PENDING };
 
 struct batch {
-    VkCommandPool pool;
-    VkCommandBuffer commands;
+    struct vulkan_commands commands;
     uint64_t ticket;        /* PENDING: of its submission */
     enum batch_state state;
     bool empty;             /* nothing to copy: submitted without its command buffer */
@@ -33,7 +31,6 @@ struct batch {
 struct copy_vulkan {
     struct ds_vulkan_backend *backend;
     const struct vulkan_dispatch *vk; /* of backend->device */
-    VkDevice device;
     const struct host *host;
     struct vulkan_staging staging;
     struct vulkan_timeline timeline;
@@ -53,20 +50,14 @@ struct copy_vulkan {
 static VkResult record_commands(struct copy_vulkan *copy, const struct batch *batch,
                                 const struct copy_images *images)
 {
-    VkCommandBufferBeginInfo begin = {
-        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
-        .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
-    };
-    VkResult result = copy->vk->ResetCommandPool(copy->device, batch->pool, 0);
+    VkResult result = vulkan_commands_begin(&batch->commands, &copy->backend->device);
 
-    if (result == VK_SUCCESS)
-        result = copy->vk->BeginCommandBuffer(batch->commands, &begin);
     if (result != VK_SUCCESS) {
         copy_images_skip(images);
         return result;
     }
-    copy_recorder_record(&copy->recorder, batch->commands, images);
-    return copy->vk->EndCommandBuffer(batch->commands);
+    copy_recorder_record(&copy->recorder, batch->commands.buffer, images);
+    return copy->vk->EndCommandBuffer(batch->commands.buffer);
 }
 
 /* The operations ------------------------------------------------------------------------------ */
@@ -173,7 +164,7 @@ static VkResult submit_batch(struct copy_vulkan *copy, const struct batch *batch
     VkResult result;
 
     submits[first].commandBufferCount = batch->empty ? 0 : 1;
-    submits[first].pCommandBuffers = &batch->commands;
+    submits[first].pCommandBuffers = &batch->commands.buffer;
     ds_vulkan_queue_lock(copy->backend);
     result = copy->vk->QueueSubmit(copy->backend->device.queue, 2 - first, &submits[first],
                                    VK_NULL_HANDLE);
@@ -379,30 +370,6 @@ static void close_tables(struct copy_vulkan *copy)
     host_free(copy->host, copy->signal_values, n * sizeof(*copy->signal_values));
 }
 
-static int open_batch(struct copy_vulkan *copy, struct batch *batch)
-{
-    VkCommandPoolCreateInfo pool = {
-        .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-        .flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT,
-        .queueFamilyIndex = copy->backend->device.queue_family,
-    };
-    VkCommandBufferAllocateInfo commands = {
-        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-        .commandBufferCount = 1,
-    };
-    VkResult result = copy->vk->CreateCommandPool(copy->device, &pool, NULL, &batch->pool);
-
-    if (result != VK_SUCCESS) {
-        batch->pool = VK_NULL_HANDLE;
-        return vulkan_fail(copy->host, "vkCreateCommandPool", result);
-    }
-    commands.commandPool = batch->pool;
-    result = copy->vk->AllocateCommandBuffers(copy->device, &commands, &batch->commands);
-    return result == VK_SUCCESS ? 0
-                                : vulkan_fail(copy->host, "vkAllocateCommandBuffers", result);
-}
-
 static int open_objects(struct copy_vulkan *copy)
 {
     int error = open_tables(copy);
@@ -410,7 +377,8 @@ static int open_objects(struct copy_vulkan *copy)
     if (error == 0)
         error = vulkan_timeline_open(&copy->timeline, &copy->backend->device, copy->host);
     for (uint32_t i = 0; error == 0 && i < copy->backend->batches_max; i++)
-        error = open_batch(copy, &copy->batches[i]);
+        error = vulkan_commands_open(&copy->batches[i].commands, &copy->backend->device, copy->host,
+                                     copy->backend->device.queue_family);
     return error;
 }
 
@@ -428,7 +396,6 @@ int copy_vulkan_open(struct ds_vulkan_backend *backend, const struct host *host,
     }
     copy->backend = backend;
     copy->vk = &backend->device.vk;
-    copy->device = backend->device.device;
     copy->host = host;
     copy->recorder.vk = copy->vk;
     copy->recorder.staging = &copy->staging;
@@ -452,10 +419,8 @@ void copy_vulkan_close(void *self)
     DS_ASSERT(copy->staging.buffer == VK_NULL_HANDLE);
     vulkan_timeline_drain(&copy->timeline);
     backend = copy->backend;
-    for (uint32_t i = 0; i < backend->batches_max; i++) {
-        if (copy->batches[i].pool != VK_NULL_HANDLE)
-            copy->vk->DestroyCommandPool(copy->device, copy->batches[i].pool, NULL);
-    }
+    for (uint32_t i = 0; i < backend->batches_max; i++)
+        vulkan_commands_close(&copy->batches[i].commands, &backend->device);
     vulkan_timeline_close(&copy->timeline);
     close_tables(copy);
     host_free(copy->host, copy, sizeof(*copy));

@@ -328,29 +328,13 @@ static void tile_take(void *ctx, uint32_t worker, uint32_t i)
 
 static int slot_submit(struct ds_vulkan_codec *codec, struct gdeflate_slot *slot)
 {
-    uint64_t before = codec->tickets, ticket = before + 1;
-    VkTimelineSemaphoreSubmitInfo values = {
-        .sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
-        .signalSemaphoreValueCount = 1,
-        .pSignalSemaphoreValues = &ticket,
-    };
-    VkSubmitInfo submit = {
-        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-        .pNext = &values,
-        .commandBufferCount = 1,
-        .pCommandBuffers = &slot->commands,
-        .signalSemaphoreCount = 1,
-        .pSignalSemaphores = &codec->timeline.semaphore,
-    };
+    uint64_t ticket = codec->tickets + 1;
     VkResult result = gdeflate_slot_record(slot);
 
     if (result != VK_SUCCESS)
         return vulkan_fail(&codec->host, "recording commands", result);
-    vulkan_timeline_begin(&codec->timeline, ticket);
-    ds_vulkan_queue_lock(codec->backend);
-    result = codec->backend->device.vk.QueueSubmit(codec->queue, 1, &submit, VK_NULL_HANDLE);
-    ds_vulkan_queue_unlock(codec->backend);
-    result = vulkan_timeline_end(&codec->timeline, before, result);
+    result = vulkan_commands_submit(&slot->commands, codec->backend, codec->queue, &codec->timeline,
+                                    ticket);
     if (result != VK_SUCCESS)
         return -EIO;
     codec->tickets = ticket;

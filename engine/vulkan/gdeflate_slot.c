@@ -61,30 +61,6 @@ static int buffers_open(struct gdeflate_slot *slot, const struct host *host)
     return error;
 }
 
-static int commands_open(struct gdeflate_slot *slot, const struct host *host)
-{
-    const struct vulkan_device *device = slot->way->device;
-    VkCommandPoolCreateInfo pool = {
-        .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-        .flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT,
-        .queueFamilyIndex = slot->way->queue_family,
-    };
-    VkCommandBufferAllocateInfo commands = {
-        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-        .commandBufferCount = 1,
-    };
-    VkResult result = device->vk.CreateCommandPool(device->device, &pool, NULL, &slot->pool);
-
-    if (result != VK_SUCCESS) {
-        slot->pool = VK_NULL_HANDLE;
-        return vulkan_fail(host, "vkCreateCommandPool", result);
-    }
-    commands.commandPool = slot->pool;
-    result = device->vk.AllocateCommandBuffers(device->device, &commands, &slot->commands);
-    return result == VK_SUCCESS ? 0 : vulkan_fail(host, "vkAllocateCommandBuffers", result);
-}
-
 int gdeflate_slot_open(struct gdeflate_slot *slot, const struct gdeflate_way *way,
                        const struct host *host, uint32_t tiles_max)
 {
@@ -95,7 +71,7 @@ int gdeflate_slot_open(struct gdeflate_slot *slot, const struct gdeflate_way *wa
     slot->placed = host_calloc(host, tiles_max, sizeof(*slot->placed));
     error = slot->table == NULL || slot->placed == NULL ? -ENOMEM : buffers_open(slot, host);
     if (error == 0)
-        error = commands_open(slot, host);
+        error = vulkan_commands_open(&slot->commands, way->device, host, way->queue_family);
     if (error == 0)
         gpu_clock_open(&slot->clock, way->device, way->queue_family);
     else
@@ -111,8 +87,7 @@ void gdeflate_slot_close(struct gdeflate_slot *slot, const struct host *host)
         return;
     device = slot->way->device;
     gpu_clock_close(&slot->clock);
-    if (slot->pool != VK_NULL_HANDLE)
-        device->vk.DestroyCommandPool(device->device, slot->pool, NULL);
+    vulkan_commands_close(&slot->commands, device);
     vulkan_buffer_close(&slot->upload, device);
     vulkan_buffer_close(&slot->source, device);
     vulkan_buffer_close(&slot->output, device);
@@ -229,7 +204,7 @@ static void barrier(const struct gdeflate_slot *slot, struct access before, stru
         .dstAccessMask = after.access,
     };
 
-    slot->way->device->vk.CmdPipelineBarrier(slot->commands, before.stage, after.stage, 0, 1,
+    slot->way->device->vk.CmdPipelineBarrier(slot->commands.buffer, before.stage, after.stage, 0, 1,
                                              &memory, 0, NULL, 0, NULL);
 }
 
@@ -244,8 +219,8 @@ static void record_source(const struct gdeflate_slot *slot)
 
     if (slot->source.buffer == VK_NULL_HANDLE)
         return;
-    slot->way->device->vk.CmdCopyBuffer(slot->commands, slot->upload.buffer, slot->source.buffer, 1,
-                                        &region);
+    slot->way->device->vk.CmdCopyBuffer(slot->commands.buffer, slot->upload.buffer,
+                                        slot->source.buffer, 1, &region);
     barrier(slot, copied,
             (struct access){VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT});
 }
@@ -262,8 +237,8 @@ static void record_output(const struct gdeflate_slot *slot)
         return;
     barrier(slot, decoded,
             (struct access){VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_READ_BIT});
-    slot->way->device->vk.CmdCopyBuffer(slot->commands, slot->output.buffer, slot->download.buffer,
-                                        1, &region);
+    slot->way->device->vk.CmdCopyBuffer(slot->commands.buffer, slot->output.buffer,
+                                        slot->download.buffer, 1, &region);
     barrier(slot, copied, read_back);
 }
 
@@ -284,25 +259,19 @@ static void record_begin(const struct gdeflate_slot *slot)
 VkResult gdeflate_slot_record(struct gdeflate_slot *slot)
 {
     const struct vulkan_device *device = slot->way->device;
-    VkCommandBufferBeginInfo begin = {
-        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
-        .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
-    };
-    VkResult result = device->vk.ResetCommandPool(device->device, slot->pool, 0);
+    VkResult result = vulkan_commands_begin(&slot->commands, device);
 
-    if (result == VK_SUCCESS)
-        result = device->vk.BeginCommandBuffer(slot->commands, &begin);
     if (result != VK_SUCCESS)
         return result;
     record_begin(slot);
     record_source(slot);
-    gpu_clock_begin(&slot->clock, slot->commands);
+    gpu_clock_begin(&slot->clock, slot->commands.buffer);
     if (is_nv(slot))
-        gdeflate_nv_record(&slot->way->nv, slot->commands, slot->upload.address);
+        gdeflate_nv_record(&slot->way->nv, slot->commands.buffer, slot->upload.address);
     else
-        gdeflate_gpu_record(&slot->way->shader, slot->commands, slot->upload.address,
+        gdeflate_gpu_record(&slot->way->shader, slot->commands.buffer, slot->upload.address,
                             slot->download.address, slot->table_n);
-    gpu_clock_end(&slot->clock, slot->commands);
+    gpu_clock_end(&slot->clock, slot->commands.buffer);
     record_output(slot);
-    return device->vk.EndCommandBuffer(slot->commands);
+    return device->vk.EndCommandBuffer(slot->commands.buffer);
 }

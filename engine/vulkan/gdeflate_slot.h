@@ -9,6 +9,7 @@
 #define ENGINE_VULKAN_GDEFLATE_SLOT_H
 
 #include "engine/vulkan/buffer.h"
+#include "engine/vulkan/commands.h"
 #include "engine/vulkan/gdeflate_nv.h"
 #include "engine/vulkan/gpu_clock.h"
 
@@ -27,8 +28,7 @@ struct gdeflate_slot {
     struct vulkan_buffer upload, source, output, download;
     struct gdeflate_gpu_tile *table; /* of those tiles that the GPU decodes, in order */
     uint64_t *placed;                /* for each tile: where it lies in upload */
-    VkCommandPool pool;
-    VkCommandBuffer commands;
+    struct vulkan_commands commands;
     struct gpu_clock clock;
 
     uint32_t first;   /* tile of the stream */
