@@ -56,9 +56,9 @@ static bool by_kernel(uint8_t *to, size_t bytes)
     return pread(source_file, to, bytes, 0) == (ssize_t)bytes;
 }
 
+#if defined(__x86_64__)
 static bool by_streaming(uint8_t *to, size_t bytes)
 {
-#if defined(__x86_64__)
     for (size_t i = 0; i < bytes; i += 64) {
         for (size_t k = 0; k < 64; k += 16)
             _mm_stream_si128((__m128i *)(void *)(to + i + k),
@@ -66,26 +66,16 @@ static bool by_streaming(uint8_t *to, size_t bytes)
     }
     _mm_sfence();
     return true;
-#else
-    (void)to;
-    (void)bytes;
-    return false;
-#endif
 }
 
 static bool by_string(uint8_t *to, size_t bytes)
 {
-#if defined(__x86_64__)
     const uint8_t *from = source;
 
     __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
     return true;
-#else
-    (void)to;
-    (void)bytes;
-    return false;
-#endif
 }
+#endif
 
 static bool reading(uint8_t *to, size_t bytes)
 {
@@ -97,8 +87,13 @@ static const struct way {
     const char *name;
     bool (*run)(uint8_t *to, size_t bytes);
 } ways[] = {
-    {"memcpy", by_memcpy},       {"streaming stores", by_streaming}, {"rep movsb", by_string},
-    {"pread, page cache", by_kernel}, {"read back, memcpy", reading},
+    {"memcpy", by_memcpy},
+#if defined(__x86_64__)
+    {"streaming stores", by_streaming},
+    {"rep movsb", by_string},
+#endif
+    {"pread, page cache", by_kernel},
+    {"read back, memcpy", reading},
 };
 
 /* One piece to each place in turn, so that both meet the same disturbances. best_s 0: it cannot. */

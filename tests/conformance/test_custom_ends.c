@@ -145,11 +145,31 @@ RIG_TEST(custom_ends, a_queue_that_ends_waits_for_what_was_taken)
     ends_with_some_taken(topology, true);
 }
 
+/* Plain reads come to their end, n at a time. */
+static void others_go_on(struct rig *rig, struct ds_queue *queue, uint32_t n, uint32_t rounds)
+{
+    enum { OTHERS_MAX = 300 };
+    static uint8_t others[OTHERS_MAX][BYTES];
+    static struct ds_result results[OTHERS_MAX];
+
+    cr_assert_leq(n, OTHERS_MAX);
+    for (uint32_t round = 0; round < rounds; round++) {
+        for (uint32_t i = 0; i < n; i++) {
+            struct ds_request request = rig_read(rig, 1001 * i, BYTES, others[i], i);
+
+            rig_enqueue(queue, &request);
+        }
+        ds_queue_submit(queue);
+        rig_results(queue, results, n);
+        custom_app_demand(results, n, DS_STATUS_OK);
+    }
+}
+
 /* The application sleeps: all others go on with the staging that it leaves. */
 RIG_TEST(custom_ends, others_go_on_beside_those_that_nobody_takes)
 {
-    enum { N = 400, OTHERS = 300 };
-    static uint8_t to[N][BYTES], others[OTHERS][BYTES];
+    enum { N = 400 };
+    static uint8_t to[N][BYTES];
     static struct ds_result results[N];
     static struct ds_custom_request items[N];
     struct ds_queue *queue;
@@ -158,16 +178,7 @@ RIG_TEST(custom_ends, others_go_on_beside_those_that_nobody_takes)
     open_rig(&rig, topology);
     queue = rig_queue(&rig, NULL);
     custom_app_enqueue(&rig, rig.queue, to, N); /* 4 MiB hold some 500 */
-    for (uint32_t round = 0; round < 3; round++) {
-        for (uint32_t i = 0; i < OTHERS; i++) {
-            struct ds_request request = rig_read(&rig, 1001 * i, BYTES, others[i], i);
-
-            rig_enqueue(queue, &request);
-        }
-        ds_queue_submit(queue);
-        rig_results(queue, results, OTHERS);
-        custom_app_demand(results, OTHERS, DS_STATUS_OK);
-    }
+    others_go_on(&rig, queue, 300, 3);
     custom_app_take(&rig, DS_CUSTOM_SELECT_ALL, items, N);
     custom_app_finish(&rig, items, N);
     rig_results(rig.queue, results, N);
@@ -180,8 +191,8 @@ RIG_TEST(custom_ends, others_go_on_beside_those_that_nobody_takes)
  * than this arena: realtime requests find room, however many the others are. */
 RIG_TEST(custom_ends, realtime_goes_on_beside_those_that_nobody_takes)
 {
-    enum { N = 1500, OTHERS = 100 };
-    static uint8_t to[N][BYTES], others[OTHERS][BYTES];
+    enum { N = 1500 };
+    static uint8_t to[N][BYTES];
     static struct ds_result results[N];
     struct custom_app app = {.fail_every = 0};
     struct ds_queue *realtime, *queue;
@@ -191,16 +202,7 @@ RIG_TEST(custom_ends, realtime_goes_on_beside_those_that_nobody_takes)
     realtime = rig_queue(&rig, ds_queue_config(.priority = DS_PRIORITY_REALTIME));
     queue = rig_queue(&rig, ds_queue_config(.capacity = N));
     custom_app_enqueue(&rig, queue, to, N); /* two pages of staging each: more than there is */
-    for (uint32_t round = 0; round < 20; round++) {
-        for (uint32_t i = 0; i < OTHERS; i++) {
-            struct ds_request request = rig_read(&rig, 1001 * i, BYTES, others[i], i);
-
-            rig_enqueue(realtime, &request);
-        }
-        ds_queue_submit(realtime);
-        rig_results(realtime, results, OTHERS);
-        custom_app_demand(results, OTHERS, DS_STATUS_OK);
-    }
+    others_go_on(&rig, realtime, 100, 20);
     custom_app_start(&app, rig.engine, DS_CUSTOM_SELECT_ALL, 1);
     rig_results(queue, results, N);
     custom_app_demand(results, N, DS_STATUS_OK);

@@ -1,6 +1,7 @@
 /* Requests that the GPU decodes, on a device whose decoding takes as long as the test wants: what
  * it is asked to do meanwhile. */
 #include "conformance/gpu_decode_rig.h"
+#include "gpu/vk_hook.h"
 
 TestSuite(gpu_decode_slow);
 
@@ -109,17 +110,11 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL hook_GetDeviceProcAddr(VkDevice 
 {
     PFN_vkVoidFunction function = real.GetDeviceProcAddr(device, name);
 
-#define HOOK(function_name)                                                                        \
-    if (strcmp(name, "vk" #function_name) == 0) {                                                  \
-        real.function_name = (PFN_vk##function_name)function;                                      \
-        return (PFN_vkVoidFunction)hook_##function_name;                                           \
-    }
-    HOOK(BeginCommandBuffer)
-    HOOK(CmdDispatch)
-    HOOK(QueueSubmit)
-    HOOK(GetSemaphoreCounterValue)
-    HOOK(WaitSemaphores)
-#undef HOOK
+    VK_HOOK(BeginCommandBuffer)
+    VK_HOOK(CmdDispatch)
+    VK_HOOK(QueueSubmit)
+    VK_HOOK(GetSemaphoreCounterValue)
+    VK_HOOK(WaitSemaphores)
     return function;
 }
 

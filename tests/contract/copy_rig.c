@@ -1,5 +1,7 @@
 #include "contract/copy_rig.h"
 
+#include "gpu/vk_hook.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -102,19 +104,13 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL hook_GetDeviceProcAddr(VkDevice 
 {
     PFN_vkVoidFunction function = real.GetDeviceProcAddr(device, name);
 
-#define HOOK(function_name)                                                                        \
-    if (strcmp(name, "vk" #function_name) == 0) {                                                  \
-        real.function_name = (PFN_vk##function_name)function;                                      \
-        return (PFN_vkVoidFunction)hook_##function_name;                                           \
-    }
-    HOOK(CmdCopyBuffer)
-    HOOK(CmdPipelineBarrier)
-    HOOK(CmdDispatch)
-    HOOK(QueueSubmit)
-    HOOK(GetSemaphoreCounterValue)
-    HOOK(WaitSemaphores)
-    HOOK(AllocateMemory)
-#undef HOOK
+    VK_HOOK(CmdCopyBuffer)
+    VK_HOOK(CmdPipelineBarrier)
+    VK_HOOK(CmdDispatch)
+    VK_HOOK(QueueSubmit)
+    VK_HOOK(GetSemaphoreCounterValue)
+    VK_HOOK(WaitSemaphores)
+    VK_HOOK(AllocateMemory)
     if (strcmp(name, "vkDestroyDevice") == 0 || strcmp(name, "vkDeviceWaitIdle") == 0 ||
         strcmp(name, "vkQueueWaitIdle") == 0)
         rig_hooks.forbidden++;

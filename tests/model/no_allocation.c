@@ -4,6 +4,9 @@
  *   no_allocation [N]   requests through each topology without a disk (0 = 250000); a twentieth as
  *                       many through each read back end, to host memory, aligned and not, through
  *                       the page cache and past it, packed and not, with notifications between */
+#define REQUIRE_FIRST() atomic_store(&armed, false) /* speaking allocates */
+#include "support/require.h"
+
 #include <ds/ds.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,17 +22,6 @@
 #define FILE_BYTES (1u << 20)
 #define PLAIN_BYTES (100u << 10)
 #define WAIT_NS 120000000000u
-
-#define REQUIRE(condition, ...)                                                                    \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            atomic_store(&armed, false);                                                           \
-            fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition);                        \
-            fprintf(stderr, __VA_ARGS__);                                                          \
-            fprintf(stderr, "\n");                                                                 \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 /* Counting ------------------------------------------------------------------------------------- */
 

@@ -5,9 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#ifndef REQUIRE_FIRST
+#define REQUIRE_FIRST() ((void)0) /* before it speaks */
+#endif
+
 #define REQUIRE(condition, ...)                                                                    \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
+            REQUIRE_FIRST();                                                                       \
             fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition);                        \
             fprintf(stderr, __VA_ARGS__);                                                          \
             fprintf(stderr, "\n");                                                                 \
