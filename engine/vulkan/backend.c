@@ -1,6 +1,7 @@
 /* Makes the back end from its config, and guards its queue. */
 #include "engine/vulkan/backend.h"
 
+#include "engine/vulkan/families.h"
 #include "engine/vulkan/scatter.h"
 
 #include <errno.h>
@@ -92,8 +93,7 @@ static void log_choice(const struct ds_vulkan_backend *backend)
     host_log(&backend->host, DS_LOG_INFO,
              "Vulkan: %s device \"%s\", queue family %u%s, queue %s, host import %s",
              device->own ? "own" : "borrowed", device->properties.deviceName, device->queue_family,
-             (device->queue_flags & (VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT)) == 0
-                 ? " (transfer only)" : "",
+             family_is_for_transfers(device->queue_flags) ? " (transfer only)" : "",
              modes[backend->queue_mode], device->can_import_host ? "available" : "not available");
     if (mapped_max != 0)
         host_log(&backend->host, DS_LOG_INFO,
@@ -247,8 +247,7 @@ int ds_vulkan_backend_get_info(const struct ds_vulkan_backend *backend, struct d
         .struct_size = sizeof(ours),
         .own_device = device->own,
         .unified_memory = device->unified_memory,
-        .transfer_queue =
-            (device->queue_flags & (VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT)) == 0,
+        .transfer_queue = family_is_for_transfers(device->queue_flags),
         .can_import_host = device->can_import_host,
         .instance = device->instance,
         .physical_device = device->physical,

@@ -1,6 +1,8 @@
 /* Chooses and makes a device of our own, or looks at the one that the host lends. */
 #include "engine/vulkan/device.h"
 
+#include "engine/vulkan/families.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,9 +12,6 @@
 #define EXTENSIONS_MAX 1024
 #define API_VERSION_MIN VK_API_VERSION_1_2
 #define API_VERSION_KNOWN VK_API_VERSION_1_3
-
-static const VkQueueFlags copying =
-    VK_QUEUE_TRANSFER_BIT | VK_QUEUE_COMPUTE_BIT | VK_QUEUE_GRAPHICS_BIT;
 
 struct families {
     VkQueueFamilyProperties properties[FAMILIES_MAX];
@@ -195,67 +194,38 @@ static int choose_physical(struct vulkan_device *device, const struct host *host
     return -ENODEV;
 }
 
-/* How well a family serves for copies; 0 = not at all. Without shaders: transfer alone (the copy
- * engines), else compute without graphics (so that copies do not queue behind frames), else what
- * there is. With them, compute without graphics comes first; graphics only where it must. */
-static uint32_t rank_family(const VkQueueFamilyProperties *family, bool shaders, bool must)
-{
-    VkQueueFlags flags = family->queueFlags;
-
-    if (family->queueCount == 0 || (flags & copying) == 0)
-        return 0;
-    if ((flags & (VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT)) == 0) {
-        /* video families may have TRANSFER too, but are not made for it */
-        return (flags & ~(VkQueueFlags)(VK_QUEUE_TRANSFER_BIT | VK_QUEUE_SPARSE_BINDING_BIT |
-                                        VK_QUEUE_PROTECTED_BIT)) == 0 ? 4 : 1;
-    }
-    if ((flags & VK_QUEUE_COMPUTE_BIT) == 0)
-        return 2;
-    if ((flags & VK_QUEUE_GRAPHICS_BIT) == 0)
-        return shaders ? 6 : 3;
-    return must ? 5 : 2;
-}
-
 /* Shaders copy on software devices only when they must: there they are far slower. */
-static int choose_copy_family(struct vulkan_device *device, const struct families *families,
-                              enum ds_vulkan_copy_path path, bool decodes)
+static enum family_use family_use_of(const struct vulkan_device *device,
+                                     enum ds_vulkan_copy_path path, bool decodes)
 {
     bool capable = DS_HAVE_SHADERS && device->has_buffer_address && device->has_byte_storage;
-    bool must = decodes || (capable && path == DS_VULKAN_PATH_SCATTER);
-    bool shaders = must || (capable && path != DS_VULKAN_PATH_COPY &&
-                            device->properties.deviceType != VK_PHYSICAL_DEVICE_TYPE_CPU);
-    uint32_t best_rank = 0;
+    bool software = device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
 
-    for (uint32_t i = 0; i < families->n; i++) {
-        uint32_t rank = rank_family(&families->properties[i], shaders, must);
-
-        if (rank > best_rank) {
-            best_rank = rank;
-            device->queue_family = i;
-            device->queue_flags = families->properties[i].queueFlags;
-            device->transfer_granularity = families->properties[i].minImageTransferGranularity;
-        }
-    }
-    return best_rank > 0 ? 0 : -ENOTSUP;
+    if (decodes || (capable && path == DS_VULKAN_PATH_SCATTER))
+        return FAMILY_MUST_HAVE_COMPUTE;
+    return capable && path != DS_VULKAN_PATH_COPY && !software ? FAMILY_FOR_SHADERS
+                                                               : FAMILY_FOR_COMMANDS;
 }
 
-/* The caller's family: COMPUTE, and GRAPHICS too where there is such a one. */
-static void choose_app_family(struct vulkan_device *device, const struct families *families)
+static void take_family(struct vulkan_device *device, const struct families *families, uint32_t i)
 {
-    uint32_t best_rank = 0;
+    device->queue_family = i;
+    device->queue_flags = families->properties[i].queueFlags;
+    device->transfer_granularity = families->properties[i].minImageTransferGranularity;
+}
 
-    device->app_queue_family = device->queue_family;
-    for (uint32_t i = 0; i < families->n; i++) {
-        VkQueueFlags flags = families->properties[i].queueFlags;
-        uint32_t rank = (flags & VK_QUEUE_GRAPHICS_BIT) != 0 ? 2 : 1;
+/* 0 or -ENOTSUP: none can copy. */
+static int choose_families(struct vulkan_device *device, const struct families *families,
+                           enum family_use use)
+{
+    uint32_t copies = family_for_copies(families->properties, families->n, use);
+    uint32_t application = family_for_application(families->properties, families->n);
 
-        if (families->properties[i].queueCount == 0 || (flags & VK_QUEUE_COMPUTE_BIT) == 0)
-            continue;
-        if (rank > best_rank) {
-            best_rank = rank;
-            device->app_queue_family = i;
-        }
-    }
+    if (copies == FAMILY_NONE)
+        return -ENOTSUP;
+    take_family(device, families, copies);
+    device->app_queue_family = application != FAMILY_NONE ? application : copies;
+    return 0;
 }
 
 static int make_device(struct vulkan_device *device, const struct host *host,
@@ -343,12 +313,11 @@ static int fill_own_device(struct vulkan_device *device, const struct host *host
     device->has_buffer_address = features.address;
     device->has_byte_storage = features.byte_storage;
     families_read(device, &families);
-    if (choose_copy_family(device, &families, path, decodes) != 0) {
+    if (choose_families(device, &families, family_use_of(device, path, decodes)) != 0) {
         host_log(host, DS_LOG_ERROR, "%s: no queue family can copy",
                  device->properties.deviceName);
         return -ENOTSUP;
     }
-    choose_app_family(device, &families);
     return make_device(device, host, &families);
 }
 
@@ -436,10 +405,8 @@ int vulkan_device_borrow(struct vulkan_device *device, const struct host *host,
                  device->queue_family, families.n);
         return -EINVAL;
     }
-    device->queue_flags = families.properties[device->queue_family].queueFlags;
-    device->transfer_granularity =
-        families.properties[device->queue_family].minImageTransferGranularity;
-    if ((device->queue_flags & copying) == 0) {
+    take_family(device, &families, device->queue_family);
+    if (!family_can_copy(device->queue_flags)) {
         host_log(host, DS_LOG_ERROR, "queue_family %u cannot copy (queueFlags %#x)",
                  device->queue_family, device->queue_flags);
         return -EINVAL;

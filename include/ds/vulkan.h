@@ -186,7 +186,10 @@ struct ds_vulkan_info {
     VkInstance instance;
     VkPhysicalDevice physical_device;
     VkDevice device;
-    VkQueue queue;         /* copies are submitted here */
+    /* Copies are submitted here. Own device: of a family with COMPUTE and without GRAPHICS where
+     * shaders may copy, else of one that copies and does nothing else; where there is no such
+     * family, of what there is, video coming last. */
+    VkQueue queue;
     uint32_t queue_family;
     /* Own device: a queue with COMPUTE for the caller, in app_queue_family. Where the device has
      * only one queue this is `queue`, and the caller surrounds its use with

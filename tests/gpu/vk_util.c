@@ -1,6 +1,8 @@
 /* Loader, validation, instance and device. */
 #include "gpu/vk_util_private.h"
 
+#include "engine/vulkan/families.h"
+
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -220,30 +222,20 @@ static bool extension_present(struct vk_util *util, const char *name)
     return false;
 }
 
-/* A transfer-only family for copies where there is one, and one with COMPUTE for the test, which is
- * returned. */
+/* The copy engines for copies where there are any, and a family with COMPUTE for the test (and with
+ * GRAPHICS, if it can be), which is returned. */
 static VkQueueFamilyProperties choose_families(struct vk_util *util)
 {
     VkQueueFamilyProperties families[32];
-    VkQueueFlags work = VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT;
-    uint32_t n = 32;
+    uint32_t n = 32, copies;
 
     INSTANCE(util, vkGetPhysicalDeviceQueueFamilyProperties)(util->physical, &n, families);
-    util->app_queue_family = UINT32_MAX;
-    for (uint32_t i = 0; i < n && util->app_queue_family == UINT32_MAX; i++) {
-        if ((families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) != 0)
-            util->app_queue_family = i;
-    }
-    if (util->app_queue_family == UINT32_MAX)
+    util->app_queue_family = family_for_application(families, n);
+    if (util->app_queue_family == FAMILY_NONE)
         vk_util_fatal("no family with COMPUTE", 0);
-    util->queue_family = util->app_queue_family;
-    for (uint32_t i = 0; i < n; i++) {
-        if ((families[i].queueFlags & VK_QUEUE_TRANSFER_BIT) != 0 &&
-            (families[i].queueFlags & work) == 0) {
-            util->queue_family = i;
-            break;
-        }
-    }
+    copies = family_for_copies(families, n, FAMILY_FOR_COMMANDS);
+    util->queue_family = family_is_for_transfers(families[copies].queueFlags)
+                             ? copies : util->app_queue_family;
     return families[util->app_queue_family];
 }
 
