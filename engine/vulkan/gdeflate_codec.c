@@ -161,6 +161,7 @@ static int slots_open(struct ds_vulkan_codec *codec, uint64_t scratch_bytes)
     uint32_t tiles = 1, step = 1u << 16;
     int error = 0;
 
+    DS_ASSERT(SLOTS * gdeflate_slot_bytes(device, tiles) <= SCRATCH_MIN);
     /* the most tiles that fit: sizes grow with their number */
     for (; step != 0; step >>= 1) {
         if (tiles + step <= GDEFLATE_TILES_MAX &&
@@ -456,11 +457,12 @@ int ds_vulkan_codec_get_info(const struct ds_vulkan_codec *codec, struct ds_vulk
         .check = codec->check,
         .piece_tiles = codec->slots[0].tiles_max,
         .device_name = device->properties.deviceName,
-        .scratch_bytes = SLOTS * gdeflate_slot_bytes(device, codec->slots[0].tiles_max),
         .tiles = codec->tiles,
         .cpu_tiles = codec->cpu_tiles,
         .gpu_ns = codec->gpu_ns,
     };
 
+    for (uint32_t i = 0; i < SLOTS; i++)
+        ours.scratch_bytes += gdeflate_slot_bytes_held(&codec->slots[i]);
     return copy_struct_out(info, &ours, sizeof(ours));
 }

@@ -23,8 +23,8 @@ static struct layout layout_of(uint32_t tiles_max)
 {
     return (struct layout){
         .table = align_up_u64(GDEFLATE_NV_TABLE_BYTES(tiles_max), ALIGN),
-        /* the longest tile has its place even if it is the only one */
-        .source = (uint64_t)tiles_max * PACKED_USUAL + GDEFLATE_GPU_WORDS_BYTES_MAX,
+        /* the longest tile has its place, and usual ones beside it */
+        .source = (uint64_t)(tiles_max - 1) * PACKED_USUAL + GDEFLATE_GPU_WORDS_BYTES_MAX,
         .statuses = align_up_u64((uint64_t)tiles_max * sizeof(uint32_t), ALIGN),
         .content = (uint64_t)tiles_max * GDEFLATE_TILE_BYTES,
     };
@@ -40,6 +40,11 @@ uint64_t gdeflate_slot_bytes(const struct vulkan_device *device, uint32_t tiles_
 
     return layout.table + layout.statuses + there_and_back +
            (device->unified_memory ? 0 : there_and_back);
+}
+
+uint64_t gdeflate_slot_bytes_held(const struct gdeflate_slot *slot)
+{
+    return slot->upload.bytes + slot->source.bytes + slot->output.bytes + slot->download.bytes;
 }
 
 static int buffers_open(struct gdeflate_slot *slot, const struct host *host)

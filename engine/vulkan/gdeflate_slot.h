@@ -41,6 +41,9 @@ struct gdeflate_slot {
 /* gdeflate_slot_bytes: the memory that a slot for so many tiles takes on the GPU and mapped. */
 uint64_t gdeflate_slot_bytes(const struct vulkan_device *device, uint32_t tiles_max);
 
+/* gdeflate_slot_bytes_held: what an open one takes. */
+uint64_t gdeflate_slot_bytes_held(const struct gdeflate_slot *slot);
+
 /* gdeflate_slot_open: 0, -ENOMEM or -EIO (logged), with nothing left behind. `way` must outlive
  * it. */
 int gdeflate_slot_open(struct gdeflate_slot *slot, const struct gdeflate_way *way,

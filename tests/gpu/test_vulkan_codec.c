@@ -31,7 +31,7 @@ Test(vulkan_codec, decodes_in_pieces_on_every_path)
             cr_assert_eq(ds_vulkan_codec_get_info(codec, &info), 0);
             cr_assert(info.path != DS_VULKAN_CODEC_PATH_AUTO && info.check != 0);
             cr_assert(info.piece_tiles >= 1 && info.piece_tiles < 4, "%u", info.piece_tiles);
-            cr_assert_leq(info.scratch_bytes, 1 << 20);
+            cr_assert_leq(info.scratch_bytes, 1 << 20, "%ju", (uintmax_t)info.scratch_bytes);
             cr_assert_eq(info.tiles, 1 + 1 + 1 + 1 + 2 + 5);
             cr_assert_eq(info.cpu_tiles, 0);
             cr_assert_gt(strlen(info.device_name), 0);
