@@ -1,5 +1,6 @@
 /* Destinations by address, through the whole engine: what the shader moves, what it refuses, and
  * what the back end tells of it. Under validation. */
+#include "gpu/fake_discrete.h"
 #include "gpu/vk_util.h"
 
 #include <criterion/criterion.h>
@@ -70,6 +71,8 @@ static void rig_open(struct rig *rig, bool own, enum ds_vulkan_copy_path path, u
     struct ds_vulkan_backend_config config = {
         .struct_size = sizeof(config),
         .copy_path = path,
+        /* decoding makes use of addresses, too */
+        .decode_path = path == DS_VULKAN_PATH_COPY ? DS_VULKAN_DECODE_CPU : DS_VULKAN_DECODE_AUTO,
         .scatter_max_bytes = most,
         .batch_regions_max = 16, /* several batches */
     };
@@ -280,68 +283,149 @@ Test(scatter, the_back_end_tells_what_it_will_do)
     cr_assert_eq(vk_util_messages(), 0);
 }
 
+/* Shaders that decode write to addresses as well. */
+Test(scatter, an_address_is_of_use_where_the_gpu_decodes)
+{
+    struct vk_util *vk = vk_util_open(true);
+    struct ds_vulkan_backend *backend = NULL;
+    struct vk_util_buffer buffer;
+
+    if (vk == NULL || !vk->has_addresses)
+        cr_skip_test("no Vulkan device with addresses");
+    if (CREATE(FEATURES, .copy_path = DS_VULKAN_PATH_COPY, .decode_path = DS_VULKAN_DECODE_GPU) !=
+        0)
+        cr_skip_test("the device or this build cannot decode");
+    vk_util_buffer(vk, 4096, 0, false, &buffer);
+    cr_expect_not(info_of(backend).can_scatter);
+    cr_expect_eq(ds_vulkan_buffer_address(backend, buffer.buffer), buffer.address);
+    cr_expect_neq(buffer.address, 0);
+    vk_util_buffer_free(vk, &buffer);
+    ds_vulkan_backend_destroy(&backend);
+    vk_util_close(&vk);
+    cr_assert_eq(vk_util_messages(), 0);
+}
+
 /* The measurement ------------------------------------------------------------------------------ */
 
 struct measured {
-    uint32_t lines; /* of the log, about a measurement: one for each */
+    struct vk_util *vk;
+    void (*change)(struct ds_vulkan_backend_config *config); /* what is lent; or NULL */
+    uint32_t lines; /* of the log, about a measurement of copies: one for each */
+    uint32_t locks; /* of the lent queue, by whoever wants to submit to it */
 };
 
+/* What is measured of mapped destinations, where the device has any, has lines of its own. */
 static void measured_log(void *ctx, enum ds_log_level level, const char *message)
 {
+    static const char copies[] = "copies ";
     struct measured *measured = ctx;
     /* a device that is busy for too long ends the measurement without a result */
-    bool ours = strstr(message, "measured in ") != NULL ||
+    bool told = strstr(message, "measured in ") != NULL ||
                 strstr(message, "could not be measured") != NULL;
 
-    if (ours)
+    if (told && strncmp(message, copies, strlen(copies)) == 0)
         measured->lines++;
-    if (ours || level <= DS_LOG_WARNING)
+    if (told || level <= DS_LOG_WARNING)
         fprintf(stderr, "log: %s\n", message);
 }
 
-static void start_engine(struct ds_vulkan_backend *backend, struct measured *measured)
+static void measured_lock(void *ctx)
+{
+    struct measured *measured = ctx;
+
+    measured->locks++;
+    vk_util_lock(measured->vk);
+}
+
+static void measured_unlock(void *ctx)
+{
+    vk_util_unlock(((struct measured *)ctx)->vk);
+}
+
+static struct ds_vulkan_backend *lend_counted(struct measured *measured,
+                                              enum ds_vulkan_copy_path path, uint32_t most)
+{
+    struct ds_vulkan_backend *backend = NULL;
+    struct ds_vulkan_backend_config config = {
+        .struct_size = sizeof(config),
+        .copy_path = path,
+        .scatter_max_bytes = most,
+    };
+
+    lend(measured->vk, &config);
+    config.lock_queue = measured_lock;
+    config.unlock_queue = measured_unlock;
+    config.lock_ctx = measured;
+    if (measured->change != NULL)
+        measured->change(&config);
+    cr_assert_eq(ds_vulkan_backend_create(&config, &backend), 0);
+    if (!info_of(backend).can_scatter)
+        cr_skip_test("the queue or this build cannot scatter");
+    return backend;
+}
+
+/* Starts and ends an engine; returns how often it took the queue's lock. */
+static uint32_t start_engine(struct ds_vulkan_backend *backend, struct measured *measured)
 {
     struct ds_engine *engine = NULL;
+    uint32_t locks = measured->locks;
 
     cr_assert_eq(ds_engine_create(ds_engine_config(.vulkan = backend, .arena_bytes = 8 << 20,
                                                    .log = measured_log, .log_ctx = measured,
                                                    .log_level = DS_LOG_INFO),
                                   &engine), 0);
     ds_engine_destroy(&engine);
+    return measured->locks - locks;
 }
 
-/* Once for each back end, whatever number of engines it serves; never where the limit is given. */
-Test(scatter, measures_when_asked_and_once)
+/* Once for each back end, whatever number of engines it serves; never where the limit is given, and
+ * on a lent queue only when asked. */
+static void measure(struct measured *measured)
 {
-    struct vk_util *vk = vk_util_open(true);
-    struct ds_vulkan_backend *backend = NULL;
-    struct measured measured = {0};
+    struct ds_vulkan_backend *backend = lend_counted(measured, DS_VULKAN_PATH_MEASURE, 0);
     uint32_t limit;
 
-    if (vk == NULL || !vk->has_addresses)
-        cr_skip_test("no Vulkan device with addresses");
-    cr_assert_eq(CREATE(FEATURES, .copy_path = DS_VULKAN_PATH_MEASURE), 0);
-    if (!info_of(backend).can_scatter)
-        cr_skip_test("the queue or this build cannot scatter");
-    start_engine(backend, &measured);
+    cr_expect_gt(start_engine(backend, measured), 0);
     limit = info_of(backend).scatter_max_bytes;
     cr_expect(limit == 0 || (limit >= 4096 && limit <= 256 << 10 && (limit & (limit - 1)) == 0),
               "%u", limit);
-    cr_expect_eq(measured.lines, 1);
-    start_engine(backend, &measured);
-    cr_expect_eq(measured.lines, 1, "the result is kept");
+    cr_expect_eq(measured->lines, 1);
+    cr_expect_eq(start_engine(backend, measured), 0);
+    cr_expect_eq(measured->lines, 1, "the result is kept");
     cr_expect_eq(info_of(backend).scatter_max_bytes, limit);
     ds_vulkan_backend_destroy(&backend);
-    cr_assert_eq(CREATE(FEATURES, .copy_path = DS_VULKAN_PATH_MEASURE, .scatter_max_bytes = 8192),
-                 0);
-    start_engine(backend, &measured);
-    cr_expect_eq(measured.lines, 1, "the caller remembered it");
+    backend = lend_counted(measured, DS_VULKAN_PATH_MEASURE, 8192);
+    start_engine(backend, measured);
+    cr_expect_eq(measured->lines, 1, "the caller remembered it");
     cr_expect_eq(info_of(backend).scatter_max_bytes, 8192);
     ds_vulkan_backend_destroy(&backend);
-    cr_assert_eq(CREATE(FEATURES), 0);
-    start_engine(backend, &measured);
-    cr_expect_eq(measured.lines, 1, "a lent queue is left alone");
+    backend = lend_counted(measured, DS_VULKAN_PATH_AUTO, 0);
+    cr_expect_eq(start_engine(backend, measured), 0, "a lent queue is left alone");
+    cr_expect_eq(measured->lines, 1);
+    cr_expect_eq(info_of(backend).submit_ns, 0);
     ds_vulkan_backend_destroy(&backend);
-    vk_util_close(&vk);
+}
+
+static void measure_on(void (*change)(struct ds_vulkan_backend_config *config))
+{
+    struct measured measured = {.vk = vk_util_open(true), .change = change};
+
+    if (measured.vk == NULL || !measured.vk->has_addresses)
+        cr_skip_test("no Vulkan device with addresses");
+    measure(&measured);
+    vk_util_close(&measured.vk);
     cr_assert_eq(vk_util_messages(), 0);
+}
+
+Test(scatter, measures_when_asked_and_once)
+{
+    measure_on(NULL);
+}
+
+/* Where mapped destinations are measured as well. */
+Test(scatter, measures_beside_another_measurement)
+{
+    fake_discrete = (struct fake_discrete){.windows = 0};
+    measure_on(fake_discrete_lend);
+    cr_expect_eq(fake_discrete.windows, 3, "one for each back end: %u", fake_discrete.windows);
 }
