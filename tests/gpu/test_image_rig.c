@@ -11,6 +11,7 @@
 
 const VkQueueFamilyProperties *image_rig_pretend;
 bool image_rig_gpu_decodes;
+bool image_rig_draws;
 
 /* A family that can do less ------------------------------------------------------------------- */
 
@@ -84,7 +85,7 @@ void image_rig_open(struct image_rig *rig, uint32_t chunk_bytes, enum ds_topolog
     if (rig->vk == NULL)
         cr_skip_test("%s", vk_util_reason());
     config.lock_ctx = rig->vk;
-    if (image_rig_gpu_decodes)
+    if (image_rig_gpu_decodes || image_rig_draws)
         vk_util_lend_compute(rig->vk, &config);
     else
         vk_util_lend(rig->vk, &config);
@@ -217,6 +218,7 @@ bool rig_image_open(struct image_rig *rig, const struct ds_image_shape *shape,
     cr_assert_eq(rc, -ENOTSUP);
     cr_assert(rig_must_refuse(rig, shape->format), "format %d", (int)shape->format);
     rig_image_free(rig, image);
+    rig->refused++;
     return false;
 }
 

@@ -30,6 +30,7 @@ struct image_rig {
     uint8_t *content;
     VkSemaphore done;
     uint64_t done_value;
+    uint32_t refused; /* images of depth or stencil, rightly: the queue's family does not draw */
     char path[64];
     /* What rig_read does instead of reading the file: the bytes are content + offset. Or NULL. */
     int (*read)(struct image_rig *rig, const struct ds_image_target *target, const uint8_t *bytes,
@@ -53,6 +54,9 @@ extern const VkQueueFamilyProperties *image_rig_pretend;
 /* GDeflate is decoded by the GPU (forced), or the test is skipped. */
 extern bool image_rig_gpu_decodes;
 
+/* The engine is lent the queue that draws, which copies depth and stencil, not that for copies. */
+extern bool image_rig_draws;
+
 /* image_rig_open skips the test where there is no Vulkan. */
 void image_rig_open(struct image_rig *rig, uint32_t chunk_bytes, enum ds_topology topology);
 
@@ -60,7 +64,7 @@ void image_rig_open(struct image_rig *rig, uint32_t chunk_bytes, enum ds_topolog
 void image_rig_close(struct image_rig *rig);
 
 /* rig_image_open makes a VkImage and registers it; `config` gives layouts and flags. False: the
- * device does not support such an image. */
+ * device does not support such an image, or `refused` was counted. */
 bool rig_image_open(struct image_rig *rig, const struct ds_image_shape *shape,
                     const struct ds_image_config *config, struct rig_image *image);
 void rig_image_close(struct image_rig *rig, struct rig_image *image);
