@@ -6,8 +6,12 @@
 #include "gpu/fake_discrete.h"
 
 #include "engine/vulkan/backend.h"
+#include "stages/copy_mapped_measure.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 /* A back end of the pretended device. */
 #define BACKEND(g, ...)                                                                            \
@@ -210,6 +214,55 @@ Test(mapped_discrete, memory_that_the_kernel_cannot_write)
     fake_discrete = (struct fake_discrete){.map_as = nothing};
     measuring_fails();
     munmap(nothing, BYTES);
+}
+
+static struct rlimit file_limit;
+
+static void limit_files(void)
+{
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &file_limit), 0);
+}
+
+static void keep_last(void *ctx, enum ds_log_level level, const char *message)
+{
+    (void)level;
+    snprintf(ctx, 256, "%s", message);
+}
+
+/* The measurement's file would grow beyond what files may have: that comes with a signal, whose
+ * default is the end of the process. The driver's own files are there when the limit is set. */
+static void measure_below(struct mapped_rig *g, rlim_t most, const char *reason, const char *words)
+{
+    struct staging staging;
+    struct rlimit before;
+    char last[256] = "";
+    struct host host;
+
+    signal(SIGXFSZ, SIG_DFL);
+    host_init(&host, NULL, keep_last, last, DS_LOG_INFO);
+    cr_assert_eq(staging_map(&staging, 2 << 20), 0);
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    file_limit = (struct rlimit){most, before.rlim_max};
+    copy_mapped_measure(g->backend, &host, &staging);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+    cr_expect_str_eq(mapped_info(g).mapped_reason, reason);
+    cr_expect_not_null(strstr(last, words), "%s", last);
+    staging_unmap(&staging);
+}
+
+Test(mapped_discrete, a_limit_on_the_size_of_files)
+{
+    struct mapped_rig g;
+
+    fake_discrete = (struct fake_discrete){.when_mapped = limit_files};
+    BACKEND(&g, .batch_regions_max = 16);
+    measure_below(&g, (64 << 10) - 1, "could not be measured", strerror(EFBIG));
+    measure_below(&g, 4096, "could not be measured", "requests go by way of staging");
+    measure_below(&g, 64 << 10, "measured", "measured in");
+    cr_assert_eq(fake_discrete.windows, 3);
+    ds_vulkan_backend_destroy(&g.backend);
+    vk_util_close(&g.vk);
+    cr_assert_eq(vk_util_messages(), 0);
 }
 
 /* The choice ---------------------------------------------------------------------------------- */

@@ -131,6 +131,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_MapMemory(VkDevice device, VkDeviceMe
     result = real_MapMemory(device, memory, offset, size, map_flags, mapped);
     if (is_window && result == VK_SUCCESS && fake_discrete.map_as != NULL)
         *mapped = fake_discrete.map_as;
+    if (is_window && result == VK_SUCCESS && fake_discrete.when_mapped != NULL)
+        fake_discrete.when_mapped();
     return result;
 }
 

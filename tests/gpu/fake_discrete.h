@@ -10,6 +10,7 @@ struct fake_discrete {
     bool refuse_allocate; /* allocating of it fails */
     bool refuse_map;      /* mapping it fails */
     void *map_as;         /* or gives this; NULL = the memory itself */
+    void (*when_mapped)(void);
     uint32_t windows;     /* how often it was mapped, or was to be */
 };
 
