@@ -4,6 +4,7 @@
 #include "convert_options.h"
 #include "files.h"
 #include "gpu.h"
+#include "lz4_frame.h"
 #include "names.h"
 
 #include <errno.h>
@@ -50,8 +51,9 @@ static int content_size(struct ds_codec *codec, const struct options *options,
     if (error == 0)
         return EXIT_OK;
     if (error == -ENODATA) {
-        fprintf(stderr, "dspack: %s: does not record the size of its content; give --size\n",
-                options->input);
+        fprintf(stderr, "dspack: %s: %s does not record the size of its content: give --size\n",
+                options->input,
+                options->format == DS_CODEC_LZ4 ? "a bare lz4 block" : "this stream");
         return EXIT_ARGUMENTS;
     }
     /* Decoding it fails in the same way, and says why. */
@@ -85,17 +87,37 @@ static int output_fill(struct ds_codec *codec, const struct options *options,
     return error == 0 ? EXIT_OK : EXIT_DATA;
 }
 
-static int decode(struct ds_codec *codec, const struct options *options, const struct bytes *input)
+static int stream_decode(struct ds_codec *codec, const struct options *options,
+                         const struct bytes *input, struct bytes *output)
 {
-    struct bytes output;
     uint64_t size = 0;
     int status = content_size(codec, options, input, &size);
 
     if (status != EXIT_OK)
         return status;
-    if (!bytes_make(&output, size))
-        return EXIT_DATA;
-    status = output_fill(codec, options, input, &output);
+    return bytes_make(output, size) ? output_fill(codec, options, input, output) : EXIT_DATA;
+}
+
+static int frame_decode(const struct options *options, const struct bytes *input,
+                        struct bytes *output)
+{
+    const char *wrong = lz4_frame_decode(input, output);
+
+    if (wrong == NULL && options->size != 0 && options->size != output->size)
+        wrong = "its content has another size than --size";
+    if (wrong == NULL)
+        return EXIT_OK;
+    fprintf(stderr, "dspack: %s: bad lz4 frame: %s\n", options->input, wrong);
+    return EXIT_DATA;
+}
+
+static int decode(struct ds_codec *codec, const struct options *options, const struct bytes *input)
+{
+    bool frame = options->format == DS_CODEC_LZ4 && lz4_frame_is(input);
+    struct bytes output = {NULL, 0};
+    int status = frame ? frame_decode(options, input, &output)
+                       : stream_decode(codec, options, input, &output);
+
     if (status == EXIT_OK &&
         (!transform_apply(options, &output) || !file_write(options->output, &output)))
         status = EXIT_DATA;

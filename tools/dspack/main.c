@@ -39,7 +39,8 @@ static const char usage[] =
     "  --transform NAME   bc1, bc3, bc4 or bc5: the content is a BC texture; its fields are split\n"
     "                     into streams before packing and put back after unpacking\n"
     "  --threads N        share the tiles of a gdeflate stream among N threads; default 1\n"
-    "  --size BYTES       decode: size of the content; needed for lz4, which does not record it\n"
+    "  --size BYTES       decode: size of the content, which a bare lz4 block does not record; a\n"
+    "                     frame of the lz4 program's is decoded without\n"
     "--help, --version\n"
     "\n"
     "Exit status: 0; 1 when the data is damaged or a file fails; 2 for bad arguments.\n";

@@ -47,12 +47,37 @@ expect 0 '' encode --codec gdeflate --transform bc3 content packed
 expect 0 '' decode --codec gdeflate --transform bc3 packed back
 same content back
 
+# A frame of the lz4 program's: 70000 zeros in two blocks, of which the second needs the first, with
+# their number and a checksum. A bare block has no number.
+lz4_frames() {
+    base64 -d >frame <<'END'
+BCJNGExAcBEBAAAAAABkCwEAAB8AAQD/////////////////////////////////////////////////////////////
+////////////////////////////////////////////////////////////////////////////////////////////
+////////////////////////////////////////////////////////////////////////////////////////////
+////////////////////////////////////////////////////////////////////////////////////////////
+////51AAAAAAABwAAAAfAAEA//////////////////////9oUAAAAAAAAAAAAOQxu9E=
+END
+    head -c 70000 /dev/zero >zeros
+    expect 0 '' decode --codec lz4 frame back
+    same zeros back
+    expect 0 '' decode --codec lz4 --size 70000 frame back
+    expect 1 'bad lz4 frame: .*--size' decode --codec lz4 --size 70001 frame none
+    head -c 300 frame >cut
+    expect 1 'bad lz4 frame: cut off' decode --codec lz4 cut none
+    { head -c 322 frame && printf 'sum!'; } >spoilt
+    expect 1 'bad lz4 frame: .*[Cc]hecksum' decode --codec lz4 spoilt none
+    { cat frame && printf 'more'; } >longer
+    expect 1 'bad lz4 frame: .*more behind' decode --codec lz4 longer none
+    expect 2 'bare lz4 block .*give --size' decode --codec lz4 other none
+}
+
 for codec in zstd lz4; do
     if "$dspack" encode --codec $codec --level 9 content other 2>/dev/null; then
         expect 0 '' decode --codec $codec --size "$(stat -c %s content)" other back
         same content back
         head -c 1000 other >cut
         expect 1 "bad $codec stream" decode --codec $codec --size 1000000 cut back
+        [ $codec = zstd ] || lz4_frames
     else
         echo "skipped: $codec: left out of this build"
     fi
