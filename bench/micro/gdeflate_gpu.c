@@ -5,8 +5,8 @@
  * Every STREAM is a GDeflate tile stream with the content RAW. Its tiles are repeated until there
  * are N (default 8192), lie in the GPU's memory, and are decoded there by each contestant in turn,
  * in each round; the best round counts. Then the same with 16 tiles, for the latency. The output
- * is compared with RAW. --code adds a variant of the shader (FORM portable or subgroup). One JSON
- * line per contestant; times are from vkQueueSubmit until the fence is signalled. */
+ * is compared with RAW. --code adds a variant of the shader (FORM portable, subgroup or group). One
+ * JSON line per contestant; times are from vkQueueSubmit until the fence is signalled. */
 #include "engine/vulkan/backend.h"
 #include "engine/vulkan/buffer.h"
 #include "engine/vulkan/gdeflate_nv.h"
@@ -317,8 +317,9 @@ static struct contestant *contestant_add(struct bench *bench, const char *name, 
 static void code_add(struct bench *bench, const char *text)
 {
     const char *path = strchr(text, ':');
-    enum gdeflate_gpu_form form =
-        strncmp(text, "sub", 3) == 0 ? GDEFLATE_GPU_SUBGROUP : GDEFLATE_GPU_PORTABLE;
+    enum gdeflate_gpu_form form = strncmp(text, "sub", 3) == 0   ? GDEFLATE_GPU_SUBGROUP
+                                  : strncmp(text, "group", 5) == 0 ? GDEFLATE_GPU_GROUP
+                                                                   : GDEFLATE_GPU_PORTABLE;
     double begin = now_seconds();
     uint8_t *code;
     size_t bytes;
@@ -334,9 +335,9 @@ static void code_add(struct bench *bench, const char *text)
 
 static void contestants_open(struct bench *bench)
 {
-    static const char *const names[] = {"", "portable", "subgroup"};
+    static const char *const names[] = {"auto", "portable", "subgroup", "group"};
 
-    for (int form = GDEFLATE_GPU_PORTABLE; form <= GDEFLATE_GPU_SUBGROUP; form++) {
+    for (int form = GDEFLATE_GPU_AUTO; form < GDEFLATE_GPU_FORMS; form++) {
         struct contestant *contestant = contestant_add(bench, names[form], WAY_SHADER);
 
         if (gdeflate_gpu_open(&contestant->gpu, bench->device, &bench->host,

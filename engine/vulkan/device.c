@@ -342,9 +342,31 @@ static int describe_bus(struct vulkan_device *device, const struct host *host)
     return 0;
 }
 
+/* How many multiprocessors share the work. 0 or -ENOMEM. */
+static int describe_multiprocessors(struct vulkan_device *device, const struct host *host)
+{
+    VkPhysicalDeviceShaderSMBuiltinsPropertiesNV builtins = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV,
+    };
+    VkPhysicalDeviceProperties2 properties = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+        .pNext = &builtins,
+    };
+    bool tells;
+    int error = extension_find(device, host, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME, &tells);
+
+    if (error != 0 || !tells)
+        return error;
+    device->vk.GetPhysicalDeviceProperties2(device->physical, &properties);
+    device->multiprocessors_n = builtins.shaderSMCount;
+    return 0;
+}
+
 /* finish_device: what borrowed and own devices have in common. */
 static int finish_device(struct vulkan_device *device, const struct host *host)
 {
+    int error;
+
     device->can_import_host = device->can_import_host &&
                               device->vk.GetMemoryHostPointerPropertiesEXT != NULL;
     describe_device(device);
@@ -352,7 +374,8 @@ static int finish_device(struct vulkan_device *device, const struct host *host)
         device->can_import_host = false;
     if (device->vk.GetBufferDeviceAddress == NULL)
         device->has_buffer_address = false;
-    return describe_bus(device, host);
+    error = describe_bus(device, host);
+    return error == 0 ? describe_multiprocessors(device, host) : error;
 }
 
 bool vulkan_device_can_scatter(const struct vulkan_device *device)

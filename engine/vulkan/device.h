@@ -24,6 +24,7 @@ struct vulkan_device {
     VkDevice device;
     VkQueue queue;
     VkQueue app_queue;        /* own: never NULL, == queue where there is only one */
+    uint32_t multiprocessors_n; /* 0: the device does not say */
     uint64_t import_align_bytes;
     char pci[24];             /* its address, as sysfs has it; "" = unknown */
     VkPhysicalDeviceProperties properties;

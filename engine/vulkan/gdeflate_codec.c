@@ -152,7 +152,9 @@ static int way_open(struct ds_vulkan_codec *codec)
     }
     if (nv)
         return gdeflate_nv_open(&codec->way.nv, device, &codec->host);
-    return gdeflate_gpu_open(&codec->way.shader, device, &codec->host, forms[codec->path]);
+    return gdeflate_gpu_open(&codec->way.shader, device, &codec->host,
+                             codec->path == DS_VULKAN_CODEC_PATH_PORTABLE ? GDEFLATE_GPU_PORTABLE
+                                                                          : GDEFLATE_GPU_AUTO);
 }
 
 static int slots_open(struct ds_vulkan_codec *codec, uint64_t scratch_bytes)

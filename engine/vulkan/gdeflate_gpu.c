@@ -3,11 +3,16 @@
 #include <errno.h>
 
 #if DS_HAVE_SHADERS
+#include "shaders/gdeflate_group_spv.h"
 #include "shaders/gdeflate_portable_spv.h"
 #include "shaders/gdeflate_subgroup_spv.h"
 #else
-static const uint32_t gdeflate_portable_spv[1], gdeflate_subgroup_spv[1];
+static const uint32_t gdeflate_portable_spv[1], gdeflate_subgroup_spv[1], gdeflate_group_spv[1];
 #endif
+
+/* As long as a multiprocessor has so many tiles, or fewer, GROUP ends before SUBGROUP. */
+#define GROUP_TILES_EACH 8
+#define MULTIPROCESSORS_LEAST 16 /* where the device does not say how many it has */
 
 /* As the shader has them. */
 struct push {
@@ -37,10 +42,10 @@ static int layout_make(struct gdeflate_gpu *gpu, const struct host *host)
     return result == VK_SUCCESS ? 0 : vulkan_fail(host, "vkCreatePipelineLayout", result);
 }
 
-static int pipeline_make(struct gdeflate_gpu *gpu, const struct host *host, const uint32_t *code,
-                         size_t code_bytes)
+static int pipeline_make(struct gdeflate_gpu *gpu, const struct host *host,
+                         enum gdeflate_gpu_form form, const uint32_t *code, size_t code_bytes)
 {
-    bool subgroup = gpu->form == GDEFLATE_GPU_SUBGROUP;
+    bool subgroup = form != GDEFLATE_GPU_PORTABLE;
     VkShaderModuleCreateInfo module_info = {
         .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
         .codeSize = code_bytes,
@@ -67,11 +72,11 @@ static int pipeline_make(struct gdeflate_gpu *gpu, const struct host *host, cons
     if (result != VK_SUCCESS)
         return vulkan_fail(host, "vkCreateShaderModule", result);
     result = device->vk.CreateComputePipelines(device->device, VK_NULL_HANDLE, 1, &info, NULL,
-                                               &gpu->pipeline);
+                                               &gpu->pipelines[form]);
     device->vk.DestroyShaderModule(device->device, info.stage.module, NULL);
     if (result == VK_SUCCESS)
         return 0;
-    gpu->pipeline = VK_NULL_HANDLE;
+    gpu->pipelines[form] = VK_NULL_HANDLE;
     return vulkan_fail(host, "vkCreateComputePipelines", result);
 }
 
@@ -81,7 +86,8 @@ const char *gdeflate_gpu_lacks(const struct vulkan_device *device, enum gdeflate
         return "this build has no shaders (glslangValidator was not found)";
     if (!device->has_buffer_address || !device->gdeflate.shader)
         return "the device lacks bufferDeviceAddress, storageBuffer8BitAccess or shaderInt64";
-    if (form == GDEFLATE_GPU_SUBGROUP && !device->gdeflate.subgroup_32)
+    if ((form == GDEFLATE_GPU_SUBGROUP || form == GDEFLATE_GPU_GROUP) &&
+        !device->gdeflate.subgroup_32)
         return "the device has no subgroups of 32 lanes that can be asked for";
     return NULL;
 }
@@ -103,29 +109,54 @@ int gdeflate_gpu_open_code(struct gdeflate_gpu *gpu, const struct vulkan_device 
     gpu->groups_max = device->properties.limits.maxComputeWorkGroupCount[0];
     error = layout_make(gpu, host);
     if (error == 0)
-        error = pipeline_make(gpu, host, code, code_bytes);
+        error = pipeline_make(gpu, host, form, code, code_bytes);
     if (error != 0)
         gdeflate_gpu_close(gpu);
     return error;
 }
 
+/* Adds the form for a few tiles to the one for many. */
+static int add_group(struct gdeflate_gpu *gpu, const struct host *host)
+{
+    uint32_t multiprocessors_n = gpu->device->multiprocessors_n;
+    int error = pipeline_make(gpu, host, GDEFLATE_GPU_GROUP, gdeflate_group_spv,
+                              sizeof(gdeflate_group_spv));
+
+    if (error != 0) {
+        gdeflate_gpu_close(gpu);
+        return error;
+    }
+    gpu->group_tiles_max =
+        GROUP_TILES_EACH * (multiprocessors_n != 0 ? multiprocessors_n : MULTIPROCESSORS_LEAST);
+    return 0;
+}
+
 int gdeflate_gpu_open(struct gdeflate_gpu *gpu, const struct vulkan_device *device,
                       const struct host *host, enum gdeflate_gpu_form form)
 {
+    static const struct {
+        const uint32_t *code;
+        size_t bytes;
+    } codes[GDEFLATE_GPU_FORMS] = {
+        [GDEFLATE_GPU_PORTABLE] = {gdeflate_portable_spv, sizeof(gdeflate_portable_spv)},
+        [GDEFLATE_GPU_SUBGROUP] = {gdeflate_subgroup_spv, sizeof(gdeflate_subgroup_spv)},
+        [GDEFLATE_GPU_GROUP] = {gdeflate_group_spv, sizeof(gdeflate_group_spv)},
+    };
+    bool both = form == GDEFLATE_GPU_AUTO && device->gdeflate.subgroup_32;
+    int error;
+
     if (form == GDEFLATE_GPU_AUTO)
-        form = device->gdeflate.subgroup_32 ? GDEFLATE_GPU_SUBGROUP : GDEFLATE_GPU_PORTABLE;
-    return form == GDEFLATE_GPU_SUBGROUP
-               ? gdeflate_gpu_open_code(gpu, device, host, form, gdeflate_subgroup_spv,
-                                        sizeof(gdeflate_subgroup_spv))
-               : gdeflate_gpu_open_code(gpu, device, host, form, gdeflate_portable_spv,
-                                        sizeof(gdeflate_portable_spv));
+        form = both ? GDEFLATE_GPU_SUBGROUP : GDEFLATE_GPU_PORTABLE;
+    error = gdeflate_gpu_open_code(gpu, device, host, form, codes[form].code, codes[form].bytes);
+    return error == 0 && both ? add_group(gpu, host) : error;
 }
 
 void gdeflate_gpu_close(struct gdeflate_gpu *gpu)
 {
     if (gpu->device == NULL)
         return;
-    gpu->device->vk.DestroyPipeline(gpu->device->device, gpu->pipeline, NULL);
+    for (uint32_t i = 0; i < GDEFLATE_GPU_FORMS; i++)
+        gpu->device->vk.DestroyPipeline(gpu->device->device, gpu->pipelines[i], NULL);
     gpu->device->vk.DestroyPipelineLayout(gpu->device->device, gpu->layout, NULL);
     *gpu = (struct gdeflate_gpu){.device = NULL};
 }
@@ -153,12 +184,14 @@ void gdeflate_gpu_record(const struct gdeflate_gpu *gpu, VkCommandBuffer command
 {
     struct push push = {.tiles = tiles, .statuses = statuses, .tiles_n = tiles_n, .three = 3};
     const struct vulkan_dispatch *vk = &gpu->device->vk;
-    uint32_t group_tiles = gpu->form == GDEFLATE_GPU_SUBGROUP ? GDEFLATE_GPU_SUBGROUP_TILES : 1;
+    enum gdeflate_gpu_form form =
+        tiles_n <= gpu->group_tiles_max ? GDEFLATE_GPU_GROUP : gpu->form;
+    uint32_t group_tiles = form == GDEFLATE_GPU_SUBGROUP ? GDEFLATE_GPU_SUBGROUP_TILES : 1;
     uint32_t groups_n = (tiles_n - 1) / group_tiles + 1;
     uint32_t columns = min_u32(groups_n, gpu->groups_max);
 
     DS_ASSERT(tiles_n > 0 && tiles % 8 == 0 && statuses % 4 == 0);
-    vk->CmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, gpu->pipeline);
+    vk->CmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, gpu->pipelines[form]);
     vk->CmdPushConstants(commands, gpu->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof(push),
                           &push);
     vk->CmdDispatch(commands, columns, (groups_n - 1) / columns + 1, 1);

@@ -7,11 +7,13 @@
 #include "engine/codec/gdeflate.h"
 #include "engine/vulkan/device.h"
 
-/* Two forms of the same decoder. */
+/* Forms of the same decoder. */
 enum gdeflate_gpu_form {
-    GDEFLATE_GPU_AUTO = 0,     /* SUBGROUP where the device has it */
+    GDEFLATE_GPU_AUTO = 0,     /* SUBGROUP, or GROUP for a few tiles, if possible */
     GDEFLATE_GPU_PORTABLE = 1, /* shared memory and barriers: any subgroup size */
-    GDEFLATE_GPU_SUBGROUP = 2, /* a tile for each subgroup of 32 lanes */
+    GDEFLATE_GPU_SUBGROUP = 2, /* a tile for each subgroup of 32 lanes: the most bytes a second */
+    GDEFLATE_GPU_GROUP = 3,    /* a tile for several such subgroups: the soonest for a few tiles */
+    GDEFLATE_GPU_FORMS,
 };
 
 /* One tile, as the shader reads it. The addresses are VkDeviceAddresses of any alignment. The
@@ -38,10 +40,11 @@ _Static_assert(sizeof(struct gdeflate_gpu_tile) == 32, "a tile as the shader rea
 
 struct gdeflate_gpu {
     const struct vulkan_device *device; /* NULL: not open */
-    enum gdeflate_gpu_form form; /* never AUTO */
+    enum gdeflate_gpu_form form;        /* for many tiles; never AUTO */
+    uint32_t group_tiles_max;           /* so many go by GROUP; 0: none */
     uint32_t groups_max;
     VkPipelineLayout layout;
-    VkPipeline pipeline;
+    VkPipeline pipelines[GDEFLATE_GPU_FORMS];
 };
 
 /* gdeflate_gpu_lacks: what the device or this build lacks for a form, in words, or NULL. Static. */

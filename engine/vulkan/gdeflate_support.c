@@ -1,5 +1,8 @@
 #include "engine/vulkan/gdeflate_support.h"
 
+_Static_assert(1 + GDEFLATE_GPU_COPIERS <= GDEFLATE_GPU_SUBGROUP_TILES,
+               "subgroups of a workgroup, as subgroup_features asks for");
+
 /* bufferDeviceAddress aside. */
 static bool shader_features(const struct vulkan_dispatch *vk, VkPhysicalDevice physical,
                             bool *memory_model)

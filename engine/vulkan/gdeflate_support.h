@@ -8,6 +8,7 @@
 
 #define GDEFLATE_GPU_LANES          32
 #define GDEFLATE_GPU_SUBGROUP_TILES 4 /* of a workgroup, with subgroups; TILES in the shader */
+#define GDEFLATE_GPU_COPIERS        3 /* beside the one that decodes; COPIERS in the shader */
 
 /* Of features that were enabled when the device was made. */
 struct gdeflate_support {

@@ -104,7 +104,7 @@ static void pile_add(struct pile *pile, const uint8_t *packed, uint32_t packed_b
 /* Runs a test body for each form that there is. */
 static void forms_run(void (*body)(struct pile *pile))
 {
-    for (int form = GDEFLATE_GPU_PORTABLE; form <= GDEFLATE_GPU_SUBGROUP; form++) {
+    for (int form = GDEFLATE_GPU_PORTABLE; form < GDEFLATE_GPU_FORMS; form++) {
         struct pile *pile = pile_open((enum gdeflate_gpu_form)form);
 
         if (pile == NULL)

@@ -1,6 +1,10 @@
 #version 460
-// Decodes GDeflate tiles: 32 invocations, the lanes, for each tile. They are a workgroup, or with
-// SUBGROUP_32 one of its subgroups.
+// Decodes GDeflate tiles: 32 invocations, the lanes, for each tile. Three forms:
+//
+//   portable       the lanes are a workgroup, whatever its subgroups are
+//   SUBGROUP_32    they are a subgroup, one of TILES in a workgroup
+//   GROUP_TILE     a workgroup has one tile: a subgroup decodes it, and COPIERS others copy its
+//                  matches meanwhile. The fastest for a few tiles, not for many.
 //
 // Nothing in a tile is trusted. Words are read by an index below their number, bytes written at a
 // position below the size of the output, and copied from positions before that. Every loop is
@@ -11,6 +15,9 @@
 #extension GL_EXT_shader_8bit_storage : require
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
 #extension GL_GOOGLE_include_directive : require
+#ifdef GROUP_TILE
+#define SUBGROUP_32
+#endif
 #ifdef SUBGROUP_32
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_ballot : require
@@ -49,7 +56,12 @@
 #define ERROR_OUTPUT_UNDERRUN 32u
 #define ERROR_DEVICE 41u
 
-#ifdef SUBGROUP_32
+#ifdef GROUP_TILE
+#define COPIERS 3u // GDEFLATE_GPU_COPIERS
+#define TILES 1u
+#define tile_in_group 0
+layout(local_size_x = 32 * (1 + COPIERS)) in;
+#elif defined(SUBGROUP_32)
 #define TILES 4u // of a workgroup; GDEFLATE_GPU_SUBGROUP_TILES
 layout(local_size_x = 32 * TILES) in;
 uint tile_in_group;
@@ -108,29 +120,9 @@ uint hole_at;
 uint hole_n;
 
 #include "gdeflate_match.glsl"
+#include "gdeflate_symbols.glsl"
 #include "gdeflate_block.glsl"
-
-uint tile_decode(Tile tile)
-{
-    uint error = ERROR_NONE;
-    bool last = false;
-
-    if (tile.source_bytes < 4 * LANES)
-        return ERROR_TILE_SHORT;
-    input_begin(tile.source, tile.source_bytes);
-    output_bytes = Bytes(tile.destination);
-    output_n = tile.destination_bytes;
-    output_at = 0;
-    hole_at = 0;
-    hole_n = 0;
-    owing_lanes = 0;
-    // Each block takes three bits of lane 0 at least, so the input bounds the number of blocks.
-    while (error == ERROR_NONE && !last)
-        error = block_decode(last);
-    if (error == ERROR_NONE && output_at != output_n)
-        error = ERROR_OUTPUT_UNDERRUN;
-    return error;
-}
+#include "gdeflate_tile.glsl"
 
 // llvmpipe allows an invocation 65535 turns of loops in all, and then leaves every loop after its
 // first turn. What was decoded by then is nobody's business.
@@ -147,7 +139,7 @@ void main()
 {
     uint i = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
 
-#ifdef SUBGROUP_32
+#if defined(SUBGROUP_32) && !defined(GROUP_TILE)
     tile_in_group = gl_SubgroupID;
     i = i * TILES + tile_in_group;
 #endif
@@ -162,6 +154,6 @@ void main()
 
     if (!loops_work())
         error = ERROR_DEVICE;
-    if (lane == 0)
+    if (lane == 0 && lanes_decode())
         push.statuses.at[tile.status] = error;
 }

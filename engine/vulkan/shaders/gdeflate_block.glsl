@@ -1,4 +1,4 @@
-// Blocks: headers, stored bytes, code lengths, and the rounds of symbols.
+// Blocks: headers, stored bytes and code lengths.
 
 const uint precode_order[PRECODE_SYMBOLS] =
     uint[](16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15);
@@ -114,120 +114,15 @@ uint codes_build(bool dynamic, uint header)
     return error;
 }
 
-// What a lane read from its stream.
-struct Step {
-    uint bits;  // that it takes
-    uint symbol;
-    uint value; // the literal, length or distance
-};
-
-// The value of x, a distance symbol or the number of a length symbol: 2 or 4 symbols have the same
-// number of extra bits, and the 29th length has 16.
-void value_read(bool owes, uint x, uint peek, inout Step step)
-{
-    uint group_bits = owes ? 1 : 2;
-    uint group = x >> group_bits;
-    uint in_group = 1u << group_bits;
-    uint extra = group > 1 ? group - 1 : 0;
-    uint base = group == 0 ? x : (x & in_group - 1 | in_group) << extra;
-
-    if (!owes && x == 28) {
-        extra = 16;
-        base = 0;
-    }
-    step.value = base + (owes ? 1 : 3) + (peek >> step.bits & (1u << extra) - 1);
-    step.bits += extra;
-}
-
-Step step_read(bool owes)
-{
-    uint row = owes ? CODE_DIST : CODE_LITLEN;
-    uint peek = lane_peek();
-    uint bits = reversed_15(peek);
-    Step step;
-
-    step.bits = word_length(row, bits);
-    step.symbol = word_symbol(row, bits, step.bits);
-    step.value = step.symbol;
-    if (owes || step.symbol > END_OF_BLOCK)
-        value_read(owes, owes ? step.symbol : step.symbol - END_OF_BLOCK - 1, peek, step);
-    return step;
-}
-
-// What a lane's symbol is wrong in, if anything. `at` is where its n bytes go.
-uint symbol_error(bool acts, bool owes, Step step, uint at, uint n)
-{
-    if (owes)
-        return dist_empty ? ERROR_NO_DISTANCE_CODE
-               : step.value > hole_at ? ERROR_DISTANCE : ERROR_NONE;
-    if (acts && step.symbol > LENGTH_LAST)
-        return ERROR_SYMBOL;
-    return n > 0 && (at > output_n || n > output_n - at) ? ERROR_OUTPUT_OVERRUN : ERROR_NONE;
-}
-
-// One step of every lane: a literal or length, or for lanes that owe it, a distance. When the end of
-// the block comes up, the lanes above it only pay what they owe, and one more round, the draining
-// one, is for what those below it owe from this.
-uint symbols_round(inout bool ended)
-{
-    bool owes = (owing_lanes >> lane & 1) != 0;
-    bool draining = ended;
-    Step step = step_read(owes);
-    uint end_lanes = draining ? 1 : lanes_ballot(!owes && step.symbol == END_OF_BLOCK);
-    uint end_bit = end_lanes & -end_lanes; // of the lowest such lane
-    uint symbol_lanes = draining ? 0 : ~owing_lanes & end_bit - 1;
-    bool symbol = (symbol_lanes >> lane & 1) != 0;
-    bool acts = owes || symbol || (!draining && end_bit == 1u << lane);
-    bool is_length = symbol && step.symbol > END_OF_BLOCK;
-    uint length_lanes = lanes_ballot(is_length);
-    uint literal_lanes = symbol_lanes & ~length_lanes;
-    uint at = output_at + bitCount(literal_lanes & lanes_below);
-    uint grown = 0;
-    uint error;
-
-    if (length_lanes != 0)
-        at += lanes_sum_before(is_length ? step.value : 0, grown);
-    error = symbol_error(acts, owes, step, at, !symbol ? 0 : is_length ? step.value : 1);
-    if (acts)
-        lane_consume(step.bits);
-    error = lanes_step(acts, error);
-    if (error != ERROR_NONE)
-        return error;
-    queue_put(owing_lanes, step.value);
-    if (symbol && !is_length)
-        output_bytes.at[at] = uint8_t(step.value);
-    if (is_length) {
-        hole_at = at;
-        hole_n = step.value;
-    }
-    owing_lanes = length_lanes;
-    output_at += grown + bitCount(literal_lanes);
-    ended = end_lanes != 0;
-    return ERROR_NONE;
-}
-
-uint symbols_decode()
-{
-    uint error = ERROR_NONE;
-    bool ended = false;
-
-    queue_n = 0;
-    // Each round takes a bit of a lane at least: the input bounds their number.
-    while (error == ERROR_NONE && !(ended && owing_lanes == 0))
-        error = symbols_round(ended);
-    if (error == ERROR_NONE)
-        queue_drain();
-    return error;
-}
-
-// The header is within the first 19 bits of lane 0.
-uint block_decode(out bool last)
+// Decodes a block, or to where its symbols begin. The header is within the first 19 bits of lane 0.
+uint block_begin(out bool last, out bool symbols)
 {
     uint header = lanes_read(lane_peek(), 0);
     uint type = header >> 1 & 3;
     uint error;
 
     last = (header & 1) != 0;
+    symbols = false;
     header >>= 3;
     if (lane == 0)
         lane_consume(type == BLOCK_STORED ? 19 : type == BLOCK_DYNAMIC ? 17 : 3);
@@ -239,5 +134,6 @@ uint block_decode(out bool last)
     if (type > BLOCK_DYNAMIC)
         return ERROR_BLOCK_TYPE;
     error = codes_build(type == BLOCK_DYNAMIC, header & 0x3fff);
-    return error != ERROR_NONE ? error : symbols_decode();
+    symbols = error == ERROR_NONE;
+    return error;
 }

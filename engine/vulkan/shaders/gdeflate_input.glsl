@@ -8,30 +8,42 @@ uint input_shift; // bits by which the tile's words lie across those of memory
 uint input_words_n;
 uint input_next; // the first word that no lane has
 
+// The words of memory in which a word of the tile lies. Behind its end they are of its last one: who
+// takes such a word fails.
+struct Pair {
+    uint low;
+    uint high;
+};
+
+Pair input_fetch(uint i)
+{
+    uint at = min(i, input_words_n - 1);
+
+    return Pair(input_words.at[at], input_words.at[at + (input_shift != 0 ? 1 : 0)]);
+}
+
+uint input_word(Pair pair)
+{
+    return uint((uint64_t(pair.high) << 32 | pair.low) >> input_shift);
+}
+
 uint input_load(uint i)
 {
-    uint word;
-
-    if (i >= input_words_n)
-        return 0;
-    word = input_words.at[i];
-    if (input_shift != 0)
-        word = word >> input_shift | input_words.at[i + 1] << (32 - input_shift);
-    return word;
+    return input_word(input_fetch(i));
 }
 
 #ifdef SUBGROUP_32
 // The next words are in registers before they are due: lane i has words i and 32 + i counted from
-// the last multiple of 32, and 64 + i is on its way.
+// the last multiple of 32, and 64 + i is on its way, so that nothing is done with it yet.
 uint window_low;
 uint window_high;
-uint window_coming;
+Pair window_coming;
 
 void window_begin()
 {
     window_low = input_load(LANES + lane);
     window_high = input_load(2 * LANES + lane);
-    window_coming = input_load(3 * LANES + lane);
+    window_coming = input_fetch(3 * LANES + lane);
 }
 
 // Of the 32 words from input_next on, each is at another lane.
@@ -49,8 +61,8 @@ void window_advance(uint words_n)
     input_next = before + words_n;
     if (((before ^ input_next) & LANES) != 0) {
         window_low = window_high;
-        window_high = window_coming;
-        window_coming = input_load((input_next & ~(LANES - 1)) + 2 * LANES + lane);
+        window_high = input_word(window_coming);
+        window_coming = input_fetch((input_next & ~(LANES - 1)) + 2 * LANES + lane);
     }
 }
 #else
@@ -91,21 +103,25 @@ void lane_consume(uint bits_n)
     lane_held -= bits_n;
 }
 
-// A step of the lanes that act is over: gives them their words. Returns the tile's error, if a lane
-// had one, or if there was no word for it.
-uint lanes_step(bool acts, uint error)
+// A step of the lanes that act is over: gives them their words. Was there none for this one?
+bool lanes_refill(bool acts)
 {
     bool due = acts && lane_held < 32;
     uint due_lanes = lanes_ballot(due);
     uint rank = bitCount(due_lanes & lanes_below);
     uint word = window_read(rank);
+    bool starves = due && input_next + rank >= input_words_n;
 
-    if (due) {
-        if (input_next + rank >= input_words_n && error == ERROR_NONE)
-            error = ERROR_INPUT_END;
-        lane_bits |= uint64_t(word) << lane_held;
-        lane_held += 32;
-    }
+    lane_bits |= uint64_t(due ? word : 0) << lane_held;
+    lane_held += due ? 32 : 0;
     window_advance(bitCount(due_lanes));
-    return lanes_error(error);
+    return starves;
+}
+
+// The same, and the tile's error, if a lane had one, or if there was no word for it.
+uint lanes_step(bool acts, uint error)
+{
+    bool starves = lanes_refill(acts);
+
+    return lanes_error(starves && error == ERROR_NONE ? ERROR_INPUT_END : error);
 }

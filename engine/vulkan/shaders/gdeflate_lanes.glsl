@@ -1,6 +1,8 @@
 // What the 32 lanes of a tile say to each other. Two forms of the same functions:
 // SUBGROUP_32: the lanes are one subgroup. Otherwise nothing is assumed about subgroups: shared
 // memory and barriers. All of them are to be called by all lanes (uniform control flow).
+#define FAILED_NONE 0xffffffffu // more than any failure
+
 #ifdef SUBGROUP_32
 
 uint lane_index()
@@ -25,16 +27,14 @@ uint lanes_sum_before(uint value, out uint total)
 {
     uint sum = subgroupInclusiveAdd(value);
 
-    total = subgroupShuffle(sum, LANES - 1);
+    total = subgroupBroadcast(sum, LANES - 1);
     return sum - value;
 }
 
-// The error of the lowest lane that has one: what a decoder that goes lane by lane would meet.
-uint lanes_error(uint error)
+// The least of the lanes' values.
+uint lanes_least(uint value)
 {
-    uint failed = subgroupBallot(error != ERROR_NONE).x;
-
-    return failed == 0 ? ERROR_NONE : subgroupShuffle(error, uint(findLSB(failed)));
+    return subgroupMin(value);
 }
 
 // Shared memory written before is seen by all lanes after.
@@ -51,17 +51,25 @@ void output_sync()
     subgroupBarrier();
 }
 
+#ifdef GROUP_TILE
+// The same for output and shared memory and all subgroups of the workgroup.
+void group_sync()
+{
+    memoryBarrierBuffer();
+    memoryBarrierShared();
+    barrier();
+}
+#endif
+
 #else
 
 // Compilers for CPUs pay dearly for every barrier in the text, so there is one in each function.
-#define NO_FAILURE 0xffffffffu
-
 shared uint exchanged[2][LANES];
 shared uint ballots[3];
-shared uint failures[3];
+shared uint leasts[3];
 uint exchange_phase = 0;
 uint ballot_phase = 0;
-uint failure_phase = 0;
+uint least_phase = 0;
 
 uint lane_index()
 {
@@ -94,17 +102,16 @@ uint lanes_ballot(bool yes)
     return ballots[now];
 }
 
-uint lanes_error(uint error)
+uint lanes_least(uint value)
 {
-    uint now = failure_phase;
+    uint now = least_phase;
 
-    failure_phase = now == 2 ? 0 : now + 1;
+    least_phase = now == 2 ? 0 : now + 1;
     if (gl_LocalInvocationIndex == 0)
-        failures[failure_phase] = NO_FAILURE;
-    if (error != ERROR_NONE)
-        atomicMin(failures[now], gl_LocalInvocationIndex << 8 | error);
+        leasts[least_phase] = FAILED_NONE;
+    atomicMin(leasts[now], value);
     barrier();
-    return failures[now] == NO_FAILURE ? ERROR_NONE : failures[now] & 255;
+    return leasts[now];
 }
 
 // Two rows in turn: the barrier of the next call separates this call's reads from the writes after.
@@ -136,12 +143,30 @@ uint lanes_sum_before(uint value, out uint total)
 
 #endif
 
+// What goes wrong in a lane is a number: the least one is what a decoder that goes lane by lane, round
+// by round, would meet.
+uint failure(uint round, uint error)
+{
+    return round << 13 | lane << 8 | error;
+}
+
+uint failure_error(uint failed)
+{
+    return failed == FAILED_NONE ? ERROR_NONE : failed & 255;
+}
+
+// The error of the lowest lane that has one.
+uint lanes_error(uint error)
+{
+    return failure_error(lanes_least(error == ERROR_NONE ? FAILED_NONE : failure(0, error)));
+}
+
 void lanes_begin()
 {
 #ifndef SUBGROUP_32
     if (gl_LocalInvocationIndex == 0) {
         ballots[0] = 0;
-        failures[0] = NO_FAILURE;
+        leasts[0] = FAILED_NONE;
     }
     barrier();
 #endif
