@@ -1,5 +1,7 @@
 #include "conformance/gpu_decode_rig.h"
 
+#include "conformance/gpu_end.h"
+
 static void keep_error(void *ctx, enum ds_log_level level, const char *message)
 {
     struct gpu_rig *g = ctx;
@@ -40,12 +42,7 @@ void gpu_open(struct gpu_rig *g, enum ds_topology topology, const struct gpu_opt
 
 void gpu_close(struct gpu_rig *g)
 {
-    rig_close(&g->rig);
-    g->vk->DeviceWaitIdle(g->vk->device);
-    vk_util_buffer_free(g->vk, &g->buffer);
-    vk_util_close(&g->vk);
-    ds_vulkan_backend_destroy(&g->backend);
-    cr_assert_eq(vk_util_messages(), 0);
+    gpu_end(&g->rig, &g->vk, &g->backend, &g->buffer, VK_NULL_HANDLE);
 }
 
 struct ds_request gpu_to_buffer(struct gpu_rig *g, struct ds_request request, uint64_t at,

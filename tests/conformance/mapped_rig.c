@@ -1,5 +1,7 @@
 #include "conformance/mapped_rig.h"
 
+#include "conformance/gpu_end.h"
+
 #include <sys/mman.h>
 
 void mapped_backend(struct mapped_rig *g, const struct ds_vulkan_backend_config *wanted,
@@ -69,14 +71,8 @@ void mapped_open(struct mapped_rig *g, enum ds_topology topology, enum ds_vulkan
 void mapped_close(struct mapped_rig *g)
 {
     ds_file_close(&g->buffered);
-    rig_close(&g->rig);
-    g->vk->DeviceWaitIdle(g->vk->device);
-    g->vk->DestroySemaphore(g->vk->device, g->semaphore, NULL);
-    vk_util_buffer_free(g->vk, &g->buffer);
-    vk_util_close(&g->vk);
-    ds_vulkan_backend_destroy(&g->backend);
+    gpu_end(&g->rig, &g->vk, &g->backend, &g->buffer, g->semaphore);
     munmap(g->shadow, RIG_FILE_BYTES);
-    cr_assert_eq(vk_util_messages(), 0);
 }
 
 struct ds_request mapped_request(const struct mapped_rig *g, struct ds_file *file, void *mapped,

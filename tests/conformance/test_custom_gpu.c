@@ -1,6 +1,6 @@
 /* Codecs of the application's, to GPU buffers: decoded in staging, then copied. */
 #include "conformance/custom_app.h"
-#include "gpu/vk_util.h"
+#include "conformance/gpu_end.h"
 
 #define BUFFER_BYTES (8u << 20)
 #define FILL 0x6d
@@ -42,13 +42,7 @@ static void gpu_open(struct gpu_rig *g, enum ds_topology topology,
 
 static void gpu_close(struct gpu_rig *g)
 {
-    rig_close(&g->rig);
-    g->vk->DeviceWaitIdle(g->vk->device);
-    g->vk->DestroySemaphore(g->vk->device, g->semaphore, NULL);
-    vk_util_buffer_free(g->vk, &g->buffer);
-    vk_util_close(&g->vk);
-    ds_vulkan_backend_destroy(&g->backend);
-    cr_assert_eq(vk_util_messages(), 0);
+    gpu_end(&g->rig, &g->vk, &g->backend, &g->buffer, g->semaphore);
 }
 
 static struct ds_request to_buffer(struct gpu_rig *g, struct ds_request request, uint64_t at)

@@ -1,6 +1,6 @@
 /* Requests with a codec, to GPU buffers. */
+#include "conformance/gpu_end.h"
 #include "conformance/packed.h"
-#include "gpu/vk_util.h"
 
 #define BUFFER_BYTES (16u << 20)
 #define FILL 0x6d
@@ -36,12 +36,7 @@ static void gpu_open(struct gpu_rig *g, enum ds_topology topology, uint64_t aren
 
 static void gpu_close(struct gpu_rig *g)
 {
-    rig_close(&g->rig);
-    g->vk->DeviceWaitIdle(g->vk->device);
-    vk_util_buffer_free(g->vk, &g->buffer);
-    vk_util_close(&g->vk);
-    ds_vulkan_backend_destroy(&g->backend);
-    cr_assert_eq(vk_util_messages(), 0);
+    gpu_end(&g->rig, &g->vk, &g->backend, &g->buffer, VK_NULL_HANDLE);
     free(g->back);
 }
 

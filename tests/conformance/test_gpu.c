@@ -1,6 +1,6 @@
 /* Notifications beside a GPU: signals and statuses in one order, buffers as destinations. */
+#include "conformance/gpu_end.h"
 #include "conformance/rig.h"
-#include "gpu/vk_util.h"
 
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -48,13 +48,7 @@ static void gpu_open(struct gpu_rig *g, enum ds_topology topology)
 static void gpu_close(struct gpu_rig *g)
 {
     ds_status_array_destroy(&g->array);
-    rig_close(&g->rig);
-    g->vk->DeviceWaitIdle(g->vk->device);
-    g->vk->DestroySemaphore(g->vk->device, g->semaphore, NULL);
-    vk_util_buffer_free(g->vk, &g->buffer);
-    vk_util_close(&g->vk);
-    ds_vulkan_backend_destroy(&g->backend);
-    cr_assert_eq(vk_util_messages(), 0);
+    gpu_end(&g->rig, &g->vk, &g->backend, &g->buffer, g->semaphore);
 }
 
 static struct ds_request to_buffer(struct gpu_rig *g, uint64_t offset, uint64_t bytes)

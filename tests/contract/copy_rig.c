@@ -223,11 +223,8 @@ void rig_close(struct rig *rig)
         cr_expect_null(rig->staging.memory);
         copy_vulkan_close(rig->self);
     }
-    if (rig->options.own) /* before the device goes with the back end */
-        vk_util_close(&rig->util);
-    ds_vulkan_backend_destroy(&rig->backend);
+    vk_util_close_both(&rig->util, &rig->backend);
     cr_expect_null(rig->backend);
-    vk_util_close(&rig->util);
     cr_expect_eq(rig_hooks.forbidden, 0, "a lent object was destroyed or waited idle");
     cr_expect_eq(rig_hooks.submits_unlocked, 0, "vkQueueSubmit without the host's lock");
     cr_expect_eq(rig_hooks.lock_depth, 0, "lock and unlock are not balanced");

@@ -101,9 +101,7 @@ static void rig_close(struct rig *rig)
     ds_file_close(&rig->file);
     ds_engine_destroy(&rig->engine);
     vk_util_buffer_free(rig->vk, &rig->buffer);
-    if (rig->vk != NULL)
-        vk_util_close(&rig->vk);
-    ds_vulkan_backend_destroy(&rig->backend);
+    vk_util_close_both(&rig->vk, &rig->backend);
     unlink(rig->path);
     free(rig->content);
     free(rig->back);

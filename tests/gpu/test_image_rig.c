@@ -117,9 +117,9 @@ void image_rig_close(struct image_rig *rig)
     ds_queue_destroy(&rig->queue);
     ds_file_close(&rig->file);
     ds_engine_destroy(&rig->engine);
+    rig->vk->DeviceWaitIdle(rig->vk->device);
     rig->vk->DestroySemaphore(rig->vk->device, rig->done, NULL);
-    ds_vulkan_backend_destroy(&rig->backend);
-    vk_util_close(&rig->vk);
+    vk_util_close_both(&rig->vk, &rig->backend);
     unlink(rig->path);
     free(rig->content);
     cr_assert_eq(vk_util_messages(), 0);

@@ -105,8 +105,7 @@ static void rig_close(struct rig *rig)
     ds_queue_destroy(&rig->queue);
     ds_engine_destroy(&rig->engine);
     vk_util_buffer_free(rig->vk, &rig->buffer);
-    vk_util_close(&rig->vk);
-    ds_vulkan_backend_destroy(&rig->backend);
+    vk_util_close_both(&rig->vk, &rig->backend);
     close(rig->fd);
     free(rig->content);
     free(rig->back);

@@ -58,9 +58,9 @@ static void rig_close(struct rig *rig)
     ds_queue_destroy(&rig->queue);
     ds_file_close(&rig->file);
     ds_engine_destroy(&rig->engine);
+    rig->vk->DeviceWaitIdle(rig->vk->device);
     rig->vk->DestroySemaphore(rig->vk->device, rig->semaphore, NULL);
-    vk_util_close(&rig->vk);
-    ds_vulkan_backend_destroy(&rig->backend);
+    vk_util_close_both(&rig->vk, &rig->backend);
     free(rig->content);
     free(rig->back);
     cr_assert_eq(vk_util_messages(), 0);

@@ -409,6 +409,14 @@ void vk_util_close(struct vk_util **util)
     *util = NULL;
 }
 
+void vk_util_close_both(struct vk_util **util, struct ds_vulkan_backend **backend)
+{
+    if (*util != NULL && (*util)->backend != NULL)
+        vk_util_close(util);
+    ds_vulkan_backend_destroy(backend);
+    vk_util_close(util);
+}
+
 void vk_util_lend(struct vk_util *util, struct ds_vulkan_backend_config *config)
 {
     config->instance = util->instance;

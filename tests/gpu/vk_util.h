@@ -76,6 +76,10 @@ struct vk_util *vk_util_adopt(struct ds_vulkan_backend *backend);
 /* vk_util_close destroys what vk_util_open made, sets *util to NULL. */
 void vk_util_close(struct vk_util **util);
 
+/* vk_util_close_both ends a back end, too: after what wraps its own device, before what was lent to
+ * it. */
+void vk_util_close_both(struct vk_util **util, struct ds_vulkan_backend **backend);
+
 const char *vk_util_reason(void);
 
 /* vk_util_validate turns validation on without vk_util_open; before the first instance. False: the
