@@ -3,6 +3,7 @@
 #include "stages/read.h"
 
 #include "engine/ahead.h"
+#include "engine/clock.h"
 #include "engine/hist.h"
 #include "engine/request.h"
 #include "stages/read_group.h"
@@ -14,6 +15,14 @@
 /* Bounds of one turn. */
 #define TURN_REAP_MAX 128
 #define TURN_POP_MAX  128
+
+/* The kernel prepares all entries of a call, one after the other, before the device hears of the
+ * first; a device that has ended all it had, and told of it in one burst, is idle so long. So a
+ * batch of that many direct transfers goes in pieces: one at once, and then with each call as many
+ * times more, which are prepared sooner than the device has ended what came before. */
+#define PIECES_FROM  16u
+#define PIECE_FIRST  1u
+#define PIECE_GROWTH 4u
 
 struct turn {
     uint64_t now_ns;
@@ -209,9 +218,25 @@ static void group_dissolve(struct chunk *chunk)
     }
 }
 
+static void hand_over(struct read_stage *stage, uint32_t (*call)(void *self))
+{
+    if (call(stage->backend_self) > 0)
+        STAT_ADD(stage->stats.counters.batches, 1);
+}
+
+/* How many transfers are handed over while others of the batch are still to be issued. */
+static uint32_t piece_first(const struct read_stage *stage)
+{
+    if (stage->backend->push == NULL || stage->waiting_n < PIECES_FROM ||
+        !waiting_at(stage, 0)->direct)
+        return UINT32_MAX;
+    return PIECE_FIRST;
+}
+
 static uint32_t issue(struct read_stage *stage)
 {
-    uint32_t moved = 0;
+    uint32_t piece = piece_first(stage);
+    uint32_t moved = 0, fresh = 0;
 
     while (stage->waiting_n > 0) {
         struct chunk *chunk = waiting_at(stage, 0);
@@ -226,11 +251,16 @@ static uint32_t issue(struct read_stage *stage)
         stage->in_flight += n;
         stage->transfers++;
         moved += n;
+        if (++fresh == piece) {
+            hand_over(stage, stage->backend->push);
+            fresh = 0;
+            piece *= PIECE_GROWTH;
+        }
     }
     DS_ASSERT(stage->in_flight <= stage->depth && stage->transfers <= stage->in_flight);
     STAT_MAX(stage->stats.counters.device_high_water, stage->transfers);
-    if (stage->in_flight > 0 && stage->backend->flush(stage->backend_self) > 0)
-        STAT_ADD(stage->stats.counters.batches, 1);
+    if (stage->in_flight > 0)
+        hand_over(stage, stage->backend->flush);
     return moved;
 }
 
@@ -270,21 +300,25 @@ static bool forget(struct read_stage *stage)
     return true;
 }
 
-/* Finished chunks are handed on before the system call of the flush, which can take long. */
+/* The system call that hands over transfers also brings what has ended, so that it comes first:
+ * chunks that wait for the next turn would wait for its system call, too, and their place in the
+ * disk's queue would be empty so long. */
 static uint32_t read_work(void *self, uint64_t now_ns)
 {
     struct read_stage *stage = self;
     struct turn turn;
-    uint32_t moved;
+    uint32_t moved, issued;
 
     turn.now_ns = now_ns;
     turn.tally = (struct tally){.items = 0};
     turn.finished_n = 0;
     turn.packed_n = 0;
-    moved = reap(stage, &turn);
-    moved += accept(stage, &turn);
+    moved = accept(stage, &turn);
+    issued = issue(stage);
+    if (issued > 0)
+        turn.now_ns = clock_now_ns(); /* data that the kernel has is copied meanwhile */
+    moved += issued + reap(stage, &turn);
     hand_on(stage, &turn);
-    moved += issue(stage);
     moved += forget(stage);
     return moved;
 }

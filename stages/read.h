@@ -72,6 +72,9 @@ struct read_backend_ops {
     /* Hand what was issued to the kernel. Returns how many were handed over; what the kernel would
      * not take (EAGAIN) stays for the next flush, so it is called every turn. */
     uint32_t (*flush)(void *self);
+    /* As flush, while more of the same turn follows, and then a flush. NULL: nothing would begin
+     * sooner for it. */
+    uint32_t (*push)(void *self);
     uint32_t (*reap)(void *self, struct read_completion *done, uint32_t max);
     /* Has reap() something to return? Asked once the park is announced. NULL: park sees to it. */
     bool (*pending)(void *self);

@@ -20,11 +20,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if DS_TSAN
-void __tsan_acquire(void *address);
-void __tsan_release(void *address);
-#endif
-
 /* user_data: one of these, or a chunk's address with the number of its tries in the low bits. */
 #define TAG_EVENT  1
 #define TAG_CANCEL 2
@@ -124,15 +119,16 @@ static uint32_t sqpoll_flush(struct uring *u, struct channel *channel)
     return fresh;
 }
 
-static uint32_t channel_flush(struct uring *u, struct channel *channel)
+typedef int (*enter_fn)(struct io_uring *ring);
+
+static uint32_t channel_flush(struct uring *u, struct channel *channel, enter_fn enter)
 {
     uint32_t handed = 0;
 
     if ((channel->ring.flags & IORING_SETUP_SQPOLL) != 0)
         return sqpoll_flush(u, channel);
     while (io_uring_sq_ready(&channel->ring) > 0) {
-        /* GETEVENTS too: one call submits and fetches what has ended meanwhile */
-        int rc = io_uring_submit_and_get_events(&channel->ring);
+        int rc = enter(&channel->ring);
 
         if (rc == -EINTR)
             continue;
@@ -144,12 +140,22 @@ static uint32_t channel_flush(struct uring *u, struct channel *channel)
     return handed;
 }
 
+static uint32_t channels_flush(struct uring *u, enter_fn enter)
+{
+    uint32_t handed = channel_flush(u, &u->plain, enter);
+
+    return u->polled != NULL ? handed + channel_flush(u, u->polled, enter) : handed;
+}
+
+static uint32_t uring_push(void *self)
+{
+    return channels_flush(self, io_uring_submit);
+}
+
+/* GETEVENTS too: one call submits and fetches what has ended meanwhile. */
 static uint32_t uring_flush(void *self)
 {
-    struct uring *u = self;
-    uint32_t handed = channel_flush(u, &u->plain);
-
-    return u->polled != NULL ? handed + channel_flush(u, u->polled) : handed;
+    return channels_flush(self, io_uring_submit_and_get_events);
 }
 
 /* take_sqe returns an empty entry, flushing if the queue is full; NULL if the kernel takes none. */
@@ -159,28 +165,8 @@ static struct io_uring_sqe *take_sqe(struct uring *u, struct channel *channel)
 
     if (sqe != NULL)
         return sqe;
-    channel_flush(u, channel);
+    channel_flush(u, channel, io_uring_submit_and_get_events);
     return io_uring_get_sqe(&channel->ring);
-}
-
-/* The kernel carries a chunk from its submission to its completion, perhaps by way of another
- * thread (MANUAL): an order that ThreadSanitizer cannot see. */
-static void kernel_takes(struct chunk *chunk)
-{
-#if DS_TSAN
-    __tsan_release(chunk);
-#else
-    (void)chunk;
-#endif
-}
-
-static void kernel_gives(struct chunk *chunk)
-{
-#if DS_TSAN
-    __tsan_acquire(chunk);
-#else
-    (void)chunk;
-#endif
 }
 
 /* The pieces of a transfer's memory: none for a chunk alone. */
@@ -489,6 +475,7 @@ const struct read_backend_ops read_uring_ops = {
     .start = uring_start,
     .issue = uring_issue,
     .flush = uring_flush,
+    .push = uring_push,
     .reap = uring_reap,
     .park = uring_park,
     .forget = uring_forget,

@@ -6,6 +6,11 @@
 
 #include <liburing.h>
 
+#if DS_TSAN
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+#endif
+
 /* One registered buffer holds at most 1 GiB; nor does one operation move more (u32, and the kernel
  * stops at 2 GiB - 4 KiB). */
 #define SLICE_BYTES ((uint64_t)1 << 30)
@@ -46,6 +51,26 @@ struct uring {
     uint32_t unpolled[FILES_MAX]; /* generation of the slot's file whose device does not poll */
     struct read_backend_info *info;
 };
+
+/* The kernel carries a chunk from its submission to its completion, perhaps by way of another
+ * thread (MANUAL): an order that ThreadSanitizer cannot see. */
+static inline void kernel_takes(struct chunk *chunk)
+{
+#if DS_TSAN
+    __tsan_release(chunk);
+#else
+    (void)chunk;
+#endif
+}
+
+static inline void kernel_gives(struct chunk *chunk)
+{
+#if DS_TSAN
+    __tsan_acquire(chunk);
+#else
+    (void)chunk;
+#endif
+}
 
 /* A channel's tables: registered memory and files. On the lane's thread. */
 

@@ -324,6 +324,69 @@ Test(read_stage, request_offset_counts)
     teardown();
 }
 
+/* Once a turn: the flush of this back end completes what was issued. */
+Test(read_stage, what_ends_in_the_flush_is_handed_on_in_its_turn)
+{
+    void *chunks[SLOTS];
+
+    setup(answer_all);
+    for (uint32_t turn = 0; turn < 3; turn++) {
+        for (uint32_t slot = 0; slot < SLOTS; slot++)
+            push(slot, CHUNK_READ, slot * 1000, 5000, slot % 2);
+        cr_expect_eq(read_stage_ops.work(&fake.stage, clock_now_ns()), 3 * SLOTS);
+        cr_assert_eq(ring_pop_n_sc(&fake.out, chunks, SLOTS), SLOTS);
+        for (uint32_t i = 0; i < SLOTS; i++)
+            expect_data(chunks[i]);
+    }
+    teardown();
+}
+
+static uint32_t pieces[8], pieces_n;
+
+static uint32_t note_piece(void *self)
+{
+    struct fake *f = self;
+    uint32_t before = 0;
+
+    for (uint32_t i = 0; i < pieces_n; i++)
+        before += pieces[i];
+    cr_assert_lt(pieces_n, 8);
+    pieces[pieces_n++] = f->done_n - before;
+    return f->done_n - before;
+}
+
+/* Issues a batch in one turn. Returns how many calls handed it over. */
+static uint32_t pieces_of(uint32_t n, bool direct)
+{
+    void *chunks[SLOTS];
+    uint64_t before = fake.stage.stats.counters.batches;
+
+    pieces_n = 0;
+    for (uint32_t slot = 0; slot < n; slot++)
+        push(slot, CHUNK_READ, slot * 1024, 512, direct);
+    read_stage_ops.work(&fake.stage, clock_now_ns());
+    cr_assert_eq(ring_pop_n_sc(&fake.out, chunks, SLOTS), n);
+    cr_expect_eq(fake.stage.stats.counters.batches - before, pieces_n);
+    return pieces_n;
+}
+
+/* A device with nothing to do gets the first of many at once. */
+Test(read_stage, large_batches_of_direct_transfers_go_in_pieces)
+{
+    struct read_backend_ops ops = fake_ops;
+
+    ops.push = ops.flush = note_piece;
+    setup_with(&ops, answer_all);
+    cr_expect_eq(pieces_of(15, true), 1);
+    cr_expect_eq(pieces_of(SLOTS, false), 1);
+    cr_assert_eq(pieces_of(SLOTS, true), 4);
+    cr_expect_eq(pieces[0], 1);
+    cr_expect_eq(pieces[1], 4);
+    cr_expect_eq(pieces[2], 16);
+    cr_expect_eq(pieces[3], SLOTS - 21);
+    teardown();
+}
+
 static int64_t answer_random(struct fake *f, const struct chunk *chunk, uint64_t offset,
                              uint32_t want)
 {
