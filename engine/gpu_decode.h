@@ -1,8 +1,10 @@
 /* Which requests the GPU decodes, and what they need for it. The enqueue decides, so that a request
- * that was accepted is known to fit; the copy stage comes to the same numbers. */
+ * that was accepted is known to fit; the copy stage comes to the same numbers. Where both
+ * shall decode, the decode stage decides which of them has each of these. */
 #ifndef ENGINE_GPU_DECODE_H
 #define ENGINE_GPU_DECODE_H
 
+#include "engine/balance.h"
 #include "engine/request.h"
 
 #include <ds/codec.h>
@@ -20,8 +22,10 @@ struct gpu_decode {
     bool verdicts;          /* it tells which tiles were damaged */
     uint32_t align;         /* of destinations that are decoded to directly */
     uint64_t scratch_bytes; /* in all */
-    const char *kind;       /* "cpu", "gpu" or "nv"; static */
+    const char *kind;       /* "cpu", "gpu", "nv" or "balanced"; static */
     const char *reason;     /* why; lives as long as the back end */
+    bool balanced;          /* what it takes may go either way */
+    struct balance balance; /* to begin with */
 };
 
 /* gpu_decode_direct: are the bytes decoded straight to where they shall be? */

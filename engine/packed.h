@@ -7,6 +7,10 @@
  *
  *   [ compressed | a status for each tile ]
  *
+ * and what may go either way (never with a transform, or room to shift)
+ *
+ *   [ compressed, a memory source too | decoded, or a status for each tile ]
+ *
  * So nothing that decodes ever waits for more memory, and the GPU's verdicts lie where nobody else
  * writes until the request has ended. */
 #ifndef ENGINE_PACKED_H
@@ -34,7 +38,7 @@ struct packed_run {
     uint64_t shuffled;
     union {
         uint64_t decoded;
-        uint64_t statuses; /* on_gpu: uint32_t each */
+        uint64_t statuses; /* by the GPU: uint32_t each */
     };
     uint64_t bytes; /* of the run; 0: it needs none */
 };
@@ -48,12 +52,19 @@ static inline uint32_t packed_tiles(uint64_t unpacked_bytes)
 /* packed_run_for lays the run of a request out whose disk transfer has io_bytes. */
 static inline struct packed_run packed_run_for(const struct request *r, uint64_t io_bytes)
 {
+    uint64_t statuses_bytes = packed_tiles(r->unpacked_bytes) * sizeof(uint32_t);
+    uint64_t staged_bytes = r->source != NULL ? r->size : io_bytes; /* as the GPU needs it */
     struct packed_run run = {.bytes = r->source != NULL ? 0 : io_bytes};
     uint64_t room_bytes = r->image != NULL ? r->room_bytes : 0; /* else it is gpu_address */
 
+    if (request_goes_either_way(r)) {
+        run.decoded = align_up_u64(staged_bytes, PACKED_ALIGN);
+        run.bytes = run.decoded + max_u64(r->unpacked_bytes, statuses_bytes);
+        return run;
+    }
     if (request_on_gpu(r)) {
-        run.statuses = align_up_u64(r->source != NULL ? r->size : io_bytes, PACKED_ALIGN);
-        run.bytes = run.statuses + packed_tiles(r->unpacked_bytes) * sizeof(uint32_t);
+        run.statuses = align_up_u64(staged_bytes, PACKED_ALIGN);
+        run.bytes = run.statuses + statuses_bytes;
         return run;
     }
     run.shuffled = align_up_u64(run.bytes, PACKED_ALIGN);

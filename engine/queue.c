@@ -184,8 +184,8 @@ static void slot_add_extras(struct request *slot, const struct ds_request *reque
         slot_add_image(slot, checked);
     if (packed)
         slot->kept_bytes = (uint32_t)request->destination_bytes;
-    if (packed && checked->on_gpu)
-        slot->special |= SPECIAL_ON_GPU; /* it writes by itself: no mapping is needed */
+    if (packed && checked->way != 0)
+        slot->special |= checked->way; /* the GPU writes by itself: no mapping is needed */
     else if (request->gpu_mapped != NULL)
         slot_add_mapped(slot, request);
 }

@@ -139,7 +139,7 @@ struct request_checked {
     bool extras;                /* it has what most do not: a mapping, an image or a codec */
     uint8_t fd_direct;          /* the request's own descriptor was opened with O_DIRECT */
     uint32_t room_bytes;        /* see struct request */
-    bool on_gpu;                /* with a codec: the GPU decodes it */
+    uint8_t way;                /* with a codec: SPECIAL_ON_GPU, SPECIAL_EITHER or 0 */
     struct image_target target; /* when it has one */
 };
 

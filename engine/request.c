@@ -226,6 +226,23 @@ static bool goes_to_gpu(const struct queue_port *port, const struct ds_request *
     return gpu_decode_takes(&port->decode, &r) && (!image || image_whole_plain(&checked->target));
 }
 
+/* The way of a request with a codec, and the staging that it needs. To go either way takes the most
+ * of it: what does not fit so is the GPU's alone, or the CPU's. */
+static uint64_t way_choose(const struct queue_port *port, struct request *worst, uint64_t io_bytes,
+                           bool gpu, uint8_t *way)
+{
+    static const uint8_t ways[] = {SPECIAL_EITHER, SPECIAL_ON_GPU, 0};
+    uint32_t first = !gpu ? 2 : port->decode.balanced ? 0 : 1;
+    uint32_t last = gpu && !port->decode.balanced ? 1 : 2;
+    uint64_t needed = UINT64_MAX;
+
+    for (uint32_t i = first; i <= last && needed > port->arena_bytes; i++) {
+        *way = worst->special = ways[i];
+        needed = packed_run_for(worst, io_bytes).bytes;
+    }
+    return needed;
+}
+
 /* Does a request with a codec fit into an empty arena, at the worst alignment of its transfers? */
 static int codec_size_check(const struct queue_port *port, const struct ds_request *request,
                             struct request_checked *checked)
@@ -234,7 +251,7 @@ static int codec_size_check(const struct queue_port *port, const struct ds_reque
     uint64_t align = align_max(request, checked->fd_direct);
     uint64_t needed = 0;
 
-    checked->on_gpu = false;
+    checked->way = 0;
     if (request->size <= PACKED_BYTES_MAX && request->uncompressed_size <= PACKED_BYTES_MAX &&
         room <= PACKED_BYTES_MAX) {
         struct request worst = {
@@ -247,9 +264,9 @@ static int codec_size_check(const struct queue_port *port, const struct ds_reque
             .in_place = request->host != NULL && port->memory_checked,
         };
 
-        checked->on_gpu = port->decode.on && goes_to_gpu(port, request, checked);
-        worst.special = checked->on_gpu ? SPECIAL_ON_GPU : 0;
-        needed = packed_run_for(&worst, request->size + 2 * (align - 1)).bytes;
+        needed = way_choose(port, &worst, request->size + 2 * (align - 1),
+                            port->decode.on && goes_to_gpu(port, request, checked),
+                            &checked->way);
         checked->room_bytes = (uint32_t)room;
         if (needed <= port->arena_bytes)
             return 0;

@@ -63,7 +63,7 @@ struct request {
     uint8_t transform : 4; /* enum ds_codec_transform; the producer's, as codec */
     uint8_t codec;         /* enum ds_codec_format */
     uint8_t special;       /* a source, an address, an image, a codec, a mapping, a semaphore to
-                              wait for: look below; SPECIAL_MAPPED and SPECIAL_ON_GPU */
+                              wait for: look below; the SPECIAL_ bits */
 
     /* The rarely needed: a plain request's stages do not touch this line, only its producer. */
     union {
@@ -175,12 +175,22 @@ static inline bool request_is_cut(const struct request *request)
     return request_kept_bytes(request) < request->unpacked_bytes;
 }
 
-/* The GPU decodes it, once its compressed bytes are staged. The producer's. */
+/* The GPU decodes it, once its compressed bytes are staged. The producer's; where it may go either
+ * way the decode stage's. */
 #define SPECIAL_ON_GPU 4u
+
+/* The decode stage decides whether the GPU decodes it or the CPU: staging has room for both. The
+ * producer's. */
+#define SPECIAL_EITHER 8u
 
 static inline bool request_on_gpu(const struct request *request)
 {
     return (request->special & SPECIAL_ON_GPU) != 0;
+}
+
+static inline bool request_goes_either_way(const struct request *request)
+{
+    return (request->special & SPECIAL_EITHER) != 0;
 }
 
 /* Fires in its place in the order, by the complete stage, and is no request of its epoch. */

@@ -323,13 +323,23 @@ static void held_fill(struct complete_stage *stage)
     STAT_MAX(stage->stats.counters.device_high_water, stage->held_tail - stage->held_head);
 }
 
+/* If it is the first chunk of a batch that decodes, and has ended: how long has the GPU had it? */
+static void batch_tell(struct complete_stage *stage, const struct chunk *chunk, uint64_t now_ns)
+{
+    if (chunk->ticket == stage->gpu_ticket || now_ns <= chunk->entered_ns)
+        return;
+    stage->gpu_ticket = chunk->ticket;
+    atomic_store_explicit(&stage->gpu_batch_ns, now_ns - chunk->entered_ns, memory_order_relaxed);
+}
+
 /* The GPU is done with a chunk, as far as the device is concerned. */
-static void chunk_settle(struct complete_stage *stage, struct chunk *chunk)
+static void chunk_settle(struct complete_stage *stage, struct chunk *chunk, uint64_t now_ns)
 {
     uint32_t tiles_n;
 
     if (!chunk->packed || chunk->status != DS_STATUS_OK)
         return;
+    batch_tell(stage, chunk, now_ns);
     tiles_n = packed_settle(chunk, stage->config.host);
     if (tiles_n == 0) {
         STAT_ADD(stage->stats.counters.errors, 1);
@@ -358,7 +368,7 @@ static uint32_t complete_submitted(struct complete_stage *stage, uint64_t now_ns
             chunk_fail(chunk, DS_STATUS_DEVICE_LOST, vk_result);
             STAT_ADD(stage->stats.counters.errors, 1);
         }
-        chunk_settle(stage, chunk);
+        chunk_settle(stage, chunk, now_ns);
         stage->held_head++;
         chunk_end(stage, chunk, now_ns);
         total++;

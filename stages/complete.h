@@ -48,9 +48,12 @@ struct complete_stage {
     struct ds_histogram latency_ns; /* requests */
     uint64_t completed, failed, bytes;
     uint64_t gpu_tiles, gpu_bytes;  /* decoded by the GPU */
+    uint64_t gpu_ticket;            /* of the last batch that did */
     uint64_t mapped_bytes;          /* straight into their mapping */
     struct hist_run delivery_latency_ns; /* of `delivery`, not in the above yet */
     uint64_t delivery_bytes;
+
+    _Atomic uint64_t gpu_batch_ns CACHE_ALIGNED; /* that gpu_ticket took; for the decode stage */
 };
 
 int complete_open(struct complete_stage *stage, const struct complete_config *config);

@@ -324,6 +324,7 @@ static void counters_read(const struct ds_engine *engine, struct ds_counters *c)
     histogram_read(&engine->complete.latency_ns, &c->latency_ns);
     c->gpu_decoded_tiles = STAT_GET(engine->complete.gpu_tiles);
     c->gpu_decoded_bytes = STAT_GET(engine->complete.gpu_bytes);
+    c->cpu_decoded_tiles = STAT_GET(engine->decode.balance.cpu_tiles);
     c->gpu_decode_batches = STAT_GET(engine->copy.decode_batches);
     c->mapped_bytes = STAT_GET(engine->complete.mapped_bytes);
     measured_counters_read(engine, c);

@@ -71,17 +71,26 @@ int copy_decoder_open(struct copy_decoder *decoder, struct ds_vulkan_backend *ba
                       const struct host *host, const struct vulkan_staging *staging,
                       uint32_t threads_n)
 {
-    static const char *const kinds[] = {"", "cpu", "gpu", "nv"};
+    static const char *const kinds[] = {
+        [DS_VULKAN_DECODE_CPU] = "cpu",
+        [DS_VULKAN_DECODE_GPU] = "gpu",
+        [DS_VULKAN_DECODE_NV] = "nv",
+        [DS_VULKAN_DECODE_BALANCED] = "balanced",
+    };
     struct decode_choice choice =
         copy_decode_choose(backend, host, threads_n, staging->bytes <= GPU_DECODE_ARENA_MAX);
     int error = 0;
 
     *decoder = (struct copy_decoder){
         .staging = staging,
-        .rule = {.kind = kinds[choice.path], .reason = choice.reason},
+        .rule = {.kind = kinds[choice.path],
+                 .reason = choice.reason,
+                 .balanced = choice.path == DS_VULKAN_DECODE_BALANCED,
+                 .balance = choice.balance},
     };
     if (choice.path != DS_VULKAN_DECODE_CPU)
-        error = open_chosen(decoder, backend, host, choice.path == DS_VULKAN_DECODE_NV);
+        error = open_chosen(decoder, backend, host,
+                            choice.nv || choice.path == DS_VULKAN_DECODE_NV);
     if (error == 0)
         vulkan_backend_decode_tell(backend, decoder->rule.on ? choice.path : DS_VULKAN_DECODE_CPU,
                                    decoder->rule.reason);

@@ -6,13 +6,18 @@
 #include <sched.h>
 #include <stdio.h>
 
-/* Where nothing may be measured: with so many CPU threads nobody waits for them behind most disks,
- * and a request has its bytes in a tenth of the 2 ms that a GPU takes for a tile. */
-#define CPU_DECODERS_ENOUGH 4
+#define CPU      DS_VULKAN_DECODE_CPU
+#define GPU      DS_VULKAN_DECODE_GPU
+#define NV       DS_VULKAN_DECODE_NV
+#define BALANCED DS_VULKAN_DECODE_BALANCED
 
-#define CPU DS_VULKAN_DECODE_CPU
-#define GPU DS_VULKAN_DECODE_GPU
-#define NV  DS_VULKAN_DECODE_NV
+#define BY_SHADER "the CPU, and the shader what would wait too long for it"
+#define BY_NV     "the CPU, and VK_NV_memory_decompression what would wait too long for it"
+
+static struct decode_choice by_cpu(const char *reason)
+{
+    return (struct decode_choice){.path = CPU, .reason = reason};
+}
 
 struct decode_choice copy_decode_rule(const struct decode_rates *rates)
 {
@@ -20,22 +25,18 @@ struct decode_choice copy_decode_rule(const struct decode_rates *rates)
     uint64_t best = nv ? rates->nv : rates->gpu;
 
     if (rates->cpu == 0)
-        return (struct decode_choice){CPU, "the measurement failed"};
+        return by_cpu("the measurement failed");
     if (rates->cpu >= DECODE_ENOUGH_BYTES_PER_S)
-        return (struct decode_choice){CPU, "measured: its threads decode more than a disk brings"};
+        return by_cpu("measured: its threads decode more than a disk brings");
     if (best == 0)
-        return (struct decode_choice){CPU, "the measurement of the GPU failed"};
-    if (best / DECODE_GPU_GAIN < rates->cpu)
-        return (struct decode_choice){CPU, "measured: the GPU would gain too little"};
-    return nv ? (struct decode_choice){NV, "measured: much faster than the CPU and the shader"}
-              : (struct decode_choice){GPU, "measured: much faster than the CPU's threads"};
-}
-
-static struct decode_choice choose_by_threads(uint32_t threads_n)
-{
-    return threads_n >= CPU_DECODERS_ENOUGH
-               ? (struct decode_choice){CPU, "not measured; enough decode threads"}
-               : (struct decode_choice){GPU, "not measured; few decode threads"};
+        return by_cpu("the measurement of the GPU failed");
+    if (best < rates->cpu / 100 * DECODE_GPU_PERCENT)
+        return by_cpu("measured: the GPU would gain too little");
+    return (struct decode_choice){
+        .path = BALANCED,
+        .reason = nv ? "measured: " BY_NV : "measured: " BY_SHADER,
+        .nv = nv,
+    };
 }
 
 /* Measuring ----------------------------------------------------------------------------------- */
@@ -81,6 +82,8 @@ static void measure_gpu(struct ds_vulkan_backend *backend, const struct host *ho
 
     rate_set(backend, GPU, rates.gpu);
     rate_set(backend, NV, rates.nv);
+    backend->decode_batch_ns[GPU] = rates.gpu_batch_ns;
+    backend->decode_batch_ns[NV] = rates.nv_batch_ns;
     backend->decode_gpu_measured = true;
 }
 
@@ -118,7 +121,6 @@ static const char *rate_text(char text[16], uint64_t rate)
 static struct decode_choice choose_by_measuring(struct ds_vulkan_backend *backend,
                                                 const struct host *host, uint32_t threads_n)
 {
-    static const char *const names[] = {"", "the CPU", "the shader", "VK_NV_memory_decompression"};
     uint64_t started_ns = clock_now_ns();
     bool measured = measure(backend, host, threads_n);
     uint64_t took_ns = measured ? clock_now_ns() - started_ns : 0;
@@ -134,17 +136,23 @@ static struct decode_choice choose_by_measuring(struct ds_vulkan_backend *backen
     host_log(host, DS_LOG_INFO,
              "decode: GDeflate by %s: %s (GB/s: CPU %s for each of %u threads, shader %s, "
              "VK_NV_memory_decompression %s; measured in %.1f ms)",
-             names[choice.path], choice.reason, rate_text(cpu, rate_of(backend, CPU)), threads_n,
-             rate_text(gpu, rates.gpu), rate_text(nv, rate_of(backend, NV)), (double)took_ns / 1e6);
+             choice.path == CPU ? "the CPU" : "CPU and GPU", choice.reason,
+             rate_text(cpu, rate_of(backend, CPU)), threads_n, rate_text(gpu, rates.gpu),
+             rate_text(nv, rate_of(backend, NV)), (double)took_ns / 1e6);
     return choice;
 }
 
 struct decode_choice copy_decode_choose(struct ds_vulkan_backend *backend, const struct host *host,
                                         uint32_t threads_n, bool may_measure)
 {
-    if (backend->decode_path != DS_VULKAN_DECODE_AUTO)
-        return (struct decode_choice){backend->decode_path, backend->decode_why};
-    if (backend->decode_measures && may_measure)
-        return choose_by_measuring(backend, host, useful_threads(threads_n));
-    return choose_by_threads(threads_n);
+    struct decode_choice choice = {.path = backend->decode_path, .reason = backend->decode_why};
+    uint32_t useful_n = useful_threads(threads_n);
+
+    if (choice.path == DS_VULKAN_DECODE_AUTO && backend->decode_measures && may_measure)
+        choice = choose_by_measuring(backend, host, useful_n);
+    else if (choice.path == DS_VULKAN_DECODE_AUTO)
+        choice = (struct decode_choice){.path = BALANCED, .reason = "not measured: " BY_SHADER};
+    balance_init(&choice.balance, backend->decode_backlog_bytes, rate_of(backend, CPU) * useful_n,
+                 useful_n, backend->decode_batch_ns[choice.nv ? NV : GPU]);
+    return choice;
 }

@@ -2,15 +2,16 @@
 #ifndef STAGES_COPY_DECODE_CHOOSE_H
 #define STAGES_COPY_DECODE_CHOOSE_H
 
+#include "engine/balance.h"
 #include "engine/vulkan/backend.h"
 
 /* What a disk brings at most: 7 GB/s of a drive with four lanes of PCIe 4, packed two to one. CPU
  * threads that keep up with it are never waited for. */
 #define DECODE_ENOUGH_BYTES_PER_S 14000000000u
 
-/* So much faster than all CPU threads the GPU must be: a request alone takes it 2 ms, whose tiles a
- * CPU has decoded in 0.1 ms, and it has frames to draw. */
-#define DECODE_GPU_GAIN 2u
+/* Per cent of the rate of all CPU threads that the GPU must have, to be worth its memory: it gets
+ * what they would come to later than it. */
+#define DECODE_GPU_PERCENT 50u
 
 /* Per cent of the shader's rate that the extension must have, which tells nothing of damage. */
 #define DECODE_NV_PERCENT 125u
@@ -25,9 +26,11 @@ struct decode_rates {
 struct decode_choice {
     enum ds_vulkan_decode_path path; /* never AUTO or MEASURE */
     const char *reason;              /* static, or the back end's */
+    bool nv;                         /* BALANCED: the GPU's side is the extension's */
+    struct balance balance;          /* BALANCED: the figures to begin with */
 };
 
-/* copy_decode_rule is the rule. */
+/* copy_decode_rule is the rule: CPU or BALANCED, whose figures it leaves out. */
 struct decode_choice copy_decode_rule(const struct decode_rates *rates);
 
 /* copy_decode_choose decides for an engine with so many threads that do nothing but decode. Where

@@ -14,6 +14,7 @@
 
 struct decode_gpu_rates {
     uint64_t gpu, nv; /* bytes a second of content; 0: not measured, or it failed (logged) */
+    uint64_t gpu_batch_ns, nv_batch_ns; /* what a batch of a few tiles takes; likewise */
 };
 
 /* copy_decode_measure decodes the sample from the GPU's memory into it, in batches that grow. With

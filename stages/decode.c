@@ -49,6 +49,8 @@ int decode_open(struct decode_stage *stage, const struct decode_config *config)
         decode_close(stage);
         return rc;
     }
+    decode_balance_open(&stage->balance, &config->balance, config->gpu_batch_ns,
+                        config->threads + stage->config.helps);
     for (uint32_t i = DECODE_JOBS; i-- > 0;) {
         stage->jobs[i].index = i;
         stage->free_jobs[stage->free_n++] = &stage->jobs[i];
@@ -122,6 +124,43 @@ static void chunk_leave(struct decode_stage *stage, struct chunk *chunk, uint64_
     chunk_pass_on(stage, chunk, now_ns);
 }
 
+/* One that may go either way: where is it done sooner? Of the application's threads, where they
+ * would decode it (DS_DECODE_APPLICATION), nothing is known: there the GPU has it. */
+static void chunk_choose(struct decode_stage *stage, const struct chunk *chunk)
+{
+    struct request *r = chunk->request;
+
+    if (decode_custom_wants(&stage->custom, r) ||
+        decode_balance_to_gpu(&stage->balance, chunk, chunk_class(chunk)))
+        r->special |= SPECIAL_ON_GPU;
+}
+
+/* It is decoded by the stage's threads, or staged by them for the GPU: once there is a job. */
+static void chunk_queue(struct decode_stage *stage, struct chunk *chunk)
+{
+    enum decode_class class = chunk_class(chunk);
+    struct decode_queue *queue = &stage->waiting[class];
+
+    DS_ASSERT(queue->tail - queue->head <= queue->mask);
+    queue->chunks[queue->tail++ & queue->mask] = chunk;
+    decode_balance_queue(&stage->balance, chunk, class);
+}
+
+static void chunk_accept(struct decode_stage *stage, struct chunk *chunk, uint64_t now_ns)
+{
+    struct request *r = chunk->request;
+
+    chunk_advance(chunk, CHUNK_DONE_READ, CHUNK_IN_DECODE);
+    if (request_goes_either_way(r))
+        chunk_choose(stage, chunk);
+    if (request_on_gpu(r) && r->source == NULL)
+        chunk_leave(stage, chunk, now_ns);
+    else if (!decode_custom_wants(&stage->custom, r))
+        chunk_queue(stage, chunk);
+    else if (!decode_custom_offer(&stage->custom, chunk))
+        chunk_pass_on(stage, chunk, now_ns);
+}
+
 static uint32_t lane_accept(struct decode_stage *stage, struct ring *in, uint64_t now_ns)
 {
     struct chunk *chunks[DECODE_BURST];
@@ -129,22 +168,8 @@ static uint32_t lane_accept(struct decode_stage *stage, struct ring *in, uint64_
 
     STAT_MAX(stage->stats.counters.ring_high_water, ring_count(in));
     n = ring_pop_n_sc(in, (void **)chunks, DECODE_BURST);
-    for (uint32_t i = 0; i < n; i++) {
-        struct decode_queue *queue = &stage->waiting[chunk_class(chunks[i])];
-
-        chunk_advance(chunks[i], CHUNK_DONE_READ, CHUNK_IN_DECODE);
-        if (request_on_gpu(chunks[i]->request) && chunks[i]->request->source == NULL) {
-            chunk_leave(stage, chunks[i], now_ns);
-            continue;
-        }
-        if (decode_custom_wants(&stage->custom, chunks[i]->request)) {
-            if (!decode_custom_offer(&stage->custom, chunks[i]))
-                chunk_pass_on(stage, chunks[i], now_ns);
-            continue;
-        }
-        DS_ASSERT(queue->tail - queue->head <= queue->mask);
-        queue->chunks[queue->tail++ & queue->mask] = chunks[i];
-    }
+    for (uint32_t i = 0; i < n; i++)
+        chunk_accept(stage, chunks[i], now_ns);
     return n;
 }
 
@@ -159,6 +184,14 @@ static uint32_t accept(struct decode_stage *stage, uint64_t now_ns)
     return n;
 }
 
+/* What chunk_queue has taken leaves. */
+static void chunk_end(struct decode_stage *stage, struct chunk *chunk, enum decode_class class,
+                      uint64_t now_ns)
+{
+    decode_balance_end(&stage->balance, chunk, class);
+    chunk_pass_on(stage, chunk, now_ns);
+}
+
 /* Begins to decode a chunk, unless there is nothing to decode. */
 static void chunk_start(struct decode_stage *stage, struct chunk *chunk, enum decode_class class,
                         uint64_t now_ns)
@@ -168,16 +201,17 @@ static void chunk_start(struct decode_stage *stage, struct chunk *chunk, enum de
 
     if (request_is_cancelled(chunk->request)) {
         chunk_fail(chunk, DS_STATUS_CANCELLED, 0);
-        chunk_pass_on(stage, chunk, now_ns);
+        chunk_end(stage, chunk, class, now_ns);
         return;
     }
     error = decode_job_begin(job, chunk, decode_pool_tickets(&stage->pool));
     if (error != DS_CODEC_ERROR_NONE) {
         packed_fail(chunk, stage->config.host, error, 0);
-        chunk_pass_on(stage, chunk, now_ns);
+        chunk_end(stage, chunk, class, now_ns);
         return;
     }
     stage->free_n--;
+    decode_balance_job_begin(&stage->balance, job, now_ns);
     decode_pool_push(&stage->pool, class, job);
     STAT_MAX(stage->stats.counters.device_high_water, DECODE_JOBS - stage->free_n);
 }
@@ -207,8 +241,9 @@ static uint32_t collect(struct decode_stage *stage, uint64_t now_ns)
             struct chunk *chunk = job->chunk;
 
             decode_job_end(job, stage->config.host);
+            decode_balance_job_end(&stage->balance, job, chunk, now_ns);
             stage->free_jobs[stage->free_n++] = job;
-            chunk_pass_on(stage, chunk, now_ns);
+            chunk_end(stage, chunk, chunk_class(chunk), now_ns);
             n++;
         }
     }

@@ -13,6 +13,7 @@
 
 #include "engine/chunk.h"
 #include "engine/worker.h"
+#include "stages/decode_balance.h"
 #include "stages/decode_custom.h"
 #include "stages/decode_pool.h"
 
@@ -31,6 +32,8 @@ struct decode_config {
     struct ring *out;          /* -> copy */
     struct event *copy_event;  /* of the worker that runs copy; NULL = the same worker */
     struct custom_config custom; /* what the application decodes */
+    struct balance balance;      /* figures to begin with, of what may go either way */
+    const _Atomic uint64_t *gpu_batch_ns; /* how they follow the GPU; or NULL */
 };
 
 /* Chunks that wait for a job, in order. */
@@ -49,6 +52,7 @@ struct decode_stage {
     uint32_t free_n;
     struct decode_queue waiting[DECODE_CLASSES];
     struct decode_custom custom;
+    struct decode_balance balance;
     struct chunk *done[DECODE_BURST];
     uint32_t done_n;
     struct stage_stats stats;

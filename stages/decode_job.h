@@ -31,6 +31,8 @@ struct decode_job {
     uint8_t *work;           /* what the codec writes to */
     uint8_t *decoded;        /* where it shall be in the end; == work without a transform */
     struct gdeflate_stream stream;
+    uint64_t begun_ns;       /* and what the threads had then, with it: see decode_balance.h */
+    uint64_t drains_bytes;
     uint32_t index;          /* in the stage's table */
     uint32_t items;
 

@@ -176,7 +176,10 @@ static int open_decode(struct ds_engine *engine)
         .select = custom_select(&engine->config),
         .write_combined = engine->staging.write_combined,
     };
+    struct balance balance = {.limit_bytes = 0};
 
+    if (engine->gpu_self != NULL)
+        balance = copy_vulkan_ops.decode(engine->gpu_self).balance;
     engine->sweep.event = &engine->decode_worker->event;
     return decode_open(&engine->decode, &(struct decode_config){
                                             .host = &engine->host,
@@ -187,6 +190,8 @@ static int open_decode(struct ds_engine *engine)
                                             .event = &engine->decode_worker->event,
                                             .out = &engine->copy.in[engine->lanes_n],
                                             .custom = custom,
+                                            .balance = balance,
+                                            .gpu_batch_ns = &engine->complete.gpu_batch_ns,
                                         });
 }
 

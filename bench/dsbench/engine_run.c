@@ -208,6 +208,7 @@ static int pass_run(struct engine_run *run, uint64_t issue_max, const char *prog
         counters_read(run->session, &counters[1]);
         shares_add(result->stages, &counters[0], &counters[1]);
         result->gpu_tiles += counters[1].gpu_decoded_tiles - counters[0].gpu_decoded_tiles;
+        result->cpu_tiles += counters[1].cpu_decoded_tiles - counters[0].cpu_decoded_tiles;
         result->gpu_batches += counters[1].gpu_decode_batches - counters[0].gpu_decode_batches;
     }
     free(counters);

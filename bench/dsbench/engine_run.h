@@ -29,6 +29,7 @@ struct engine_result {
     struct open_result open; /* with workload.rate_per_s */
     struct stage_share stages[DS_STAGE_COUNT];
     uint64_t gpu_tiles, gpu_batches; /* decoded by the GPU */
+    uint64_t cpu_tiles;              /* by the decode threads */
 };
 
 /* An engine made ready for one workload: its queue, its order, its destination. */

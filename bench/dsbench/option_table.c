@@ -86,6 +86,7 @@ static const struct word decode_words[] = {{"auto", DS_VULKAN_DECODE_AUTO},
                                            {"gpu", DS_VULKAN_DECODE_GPU},
                                            {"nv", DS_VULKAN_DECODE_NV},
                                            {"measure", DS_VULKAN_DECODE_MEASURE},
+                                           {"balanced", DS_VULKAN_DECODE_BALANCED},
                                            {NULL, 0}};
 static const struct word peer_words[] = {
     {"fio", PEER_FIO}, {"naive", PEER_NAIVE}, {"raw", PEER_RAW}, {"pread", PEER_PREAD}, {NULL, 0}};
@@ -270,9 +271,14 @@ const struct option_row option_rows[] = {
     {"batches", OPTION_COUNT, STREAM & ~FRAMES, AT(batches), 1, 16, NULL, "N",
      "GPU submissions in flight, 1 to 16 (default 4)"},
     {"decode", OPTION_WORD, STREAM & ~FRAMES, AT(decode_path), 0, 0, decode_words, "PATH",
-     "auto, cpu, gpu (by shader), nv (VK_NV_memory_decompression) or\n"
+     "auto, cpu, gpu (by shader), nv (VK_NV_memory_decompression),\n"
+     "balanced (each request by whoever is done with it sooner) or\n"
      "measure (auto, with all rates told): who decodes gdeflate for\n"
-     "the GPU; gpu, nv and measure need one (default auto)"},
+     "the GPU; all but auto and cpu need one (default auto)"},
+    {"decode-backlog", OPTION_SIZE, STREAM & ~FRAMES, AT(decode_backlog_bytes), 1, 64 * GIBI, NULL,
+     "BYTES",
+     "balanced: what may be queued for the CPU's threads, decoded,\n"
+     "before the GPU is asked (default as the engine finds)"},
     {"lanes", OPTION_COUNT, STREAM, AT(lanes), 1, DS_READ_LANES_MAX, NULL, "N",
      "threads that read, 1 to 8 (default 1)"},
     {"arena", OPTION_SIZE, STREAM, AT(arena_bytes), 1 << 20, 64 * GIBI, NULL, "BYTES",

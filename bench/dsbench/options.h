@@ -56,6 +56,7 @@ struct options {
     int uring_poll;    /* enum ds_uring_poll */
     int copy_path;       /* enum ds_vulkan_copy_path */
     int decode_path;     /* enum ds_vulkan_decode_path */
+    uint64_t decode_backlog_bytes; /* 0 = the engine's choice */
     const char *device; /* part of a Vulkan device's name, or NULL */
     bool mapped;         /* the destination is, and requests say so */
     int mapped_path;     /* enum ds_vulkan_mapped_path, of those */

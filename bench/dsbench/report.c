@@ -299,6 +299,22 @@ static void in_flight_print(FILE *out, const struct engine_result *result)
     fprintf(out, " (chunks, on average)\n");
 }
 
+/* Who has decoded, where the GPU may. */
+static void tiles_print(FILE *out, const struct report *report)
+{
+    const struct engine_result *result = report->result;
+    bool balanced = strcmp(report->session->info.decode_kind, "balanced") == 0;
+
+    if (result->gpu_batches > 0)
+        fprintf(out, "gpu decode  %" PRIu64 " tiles in %" PRIu64 " batches, %.1f a batch\n",
+                result->gpu_tiles, result->gpu_batches,
+                (double)result->gpu_tiles / (double)result->gpu_batches);
+    if (balanced && result->cpu_tiles > 0)
+        fprintf(out, "cpu decode  %" PRIu64 " tiles, %.1f %%\n", result->cpu_tiles,
+                100.0 * (double)result->cpu_tiles /
+                    (double)(result->cpu_tiles + result->gpu_tiles));
+}
+
 void report_stages(FILE *out, const struct report *report)
 {
     char bottleneck[BOTTLENECK_BYTES];
@@ -312,10 +328,7 @@ void report_stages(FILE *out, const struct report *report)
     }
     fprintf(out, " (%% busy/waiting/idle)\n");
     in_flight_print(out, report->result);
-    if (report->result->gpu_batches > 0)
-        fprintf(out, "gpu decode  %" PRIu64 " tiles in %" PRIu64 " batches, %.1f a batch\n",
-                report->result->gpu_tiles, report->result->gpu_batches,
-                (double)report->result->gpu_tiles / (double)report->result->gpu_batches);
+    tiles_print(out, report);
     fprintf(out, "bottleneck  %s\n",
             report_bottleneck(bottleneck, report->session, report->result));
 }

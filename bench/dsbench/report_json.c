@@ -129,6 +129,8 @@ static void result_write(struct json *json, const struct report *report)
     json_integer(json, "errors", r->measure.errors);
     if (r->packed_ratio > 0)
         json_number(json, "packed_ratio", r->packed_ratio);
+    if (r->cpu_tiles > 0)
+        json_integer(json, "cpu_decoded_tiles", r->cpu_tiles);
     if (r->gpu_batches > 0) {
         json_integer(json, "gpu_decoded_tiles", r->gpu_tiles);
         json_integer(json, "gpu_decode_batches", r->gpu_batches);

@@ -55,6 +55,7 @@ static int device_open(struct session *s)
                                           .copy_path = (enum ds_vulkan_copy_path)o->copy_path,
                                           .decode_path =
                                               (enum ds_vulkan_decode_path)o->decode_path,
+                                          .decode_backlog_bytes = o->decode_backlog_bytes,
                                           .scatter_groups_max = (uint32_t)o->scatter_groups.at[0],
                                           .batches_max = o->batches,
                                           .mapped_path =

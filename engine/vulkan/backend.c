@@ -65,7 +65,7 @@ static int check_config(const struct host *host, const struct ds_vulkan_backend_
         return refuse(host, "batch_regions_max is above 65536");
     if (config->scatter_groups_max > SCATTER_GROUPS_MAX)
         return refuse(host, "scatter_groups_max is above 65535");
-    if ((uint32_t)config->decode_path > DS_VULKAN_DECODE_MEASURE)
+    if ((uint32_t)config->decode_path > DS_VULKAN_DECODE_BALANCED)
         return refuse(host, "unknown decode_path");
     if (config->decode_path == DS_VULKAN_DECODE_MEASURE &&
         config->queue_mode == DS_VULKAN_QUEUE_MANUAL)

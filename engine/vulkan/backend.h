@@ -29,13 +29,15 @@ struct ds_vulkan_backend {
     _Atomic uint32_t mapping_write_ns, staging_write_ns, submit_ns; /* as struct mapped_figures */
     const char *_Atomic mapped_reason;                              /* static */
     enum ds_vulkan_decode_path decode_path; /* AUTO: each engine chooses; never MEASURE */
-    bool decode_forced;              /* GPU or NV, asked for by name */
+    bool decode_forced;              /* GPU, NV or BALANCED, asked for by name */
     bool decode_measures;            /* AUTO chooses by rates, else by the CPU threads there are */
     bool decode_measures_all;        /* also what could not be chosen */
     bool decode_trusted;             /* NV may be chosen */
     bool decode_cpu_measured, decode_gpu_measured; /* whoever has acquired it */
     const char *decode_why;          /* static */
     uint64_t decode_scratch_bytes;
+    uint64_t decode_backlog_bytes;   /* BALANCED: the limit, or 0 */
+    uint64_t decode_batch_ns[4];     /* by path: of a few tiles; 0: none; as decode_cpu_measured */
     _Atomic uint64_t decode_rates[4];   /* by path: bytes a second; CPU: of a thread; 0: none */
     _Atomic uint64_t decode_measure_ns; /* so far */
     _Atomic uint32_t decode_told;       /* path of the last engine; AUTO: there was none */
@@ -60,10 +62,11 @@ void vulkan_backend_mapped(struct ds_vulkan_backend *backend,
 void vulkan_backend_mapped_measured(struct ds_vulkan_backend *backend,
                                     const struct mapped_figures *figures);
 
-/* vulkan_decode_is_forced: must it be this way of the GPU's? */
+/* vulkan_decode_is_forced: must it be this way of the GPU's, or the GPU a part of it? */
 static inline bool vulkan_decode_is_forced(enum ds_vulkan_decode_path path)
 {
-    return path == DS_VULKAN_DECODE_GPU || path == DS_VULKAN_DECODE_NV;
+    return path == DS_VULKAN_DECODE_GPU || path == DS_VULKAN_DECODE_NV ||
+           path == DS_VULKAN_DECODE_BALANCED;
 }
 
 /* vulkan_backend_decode fills what config and device say about decoding. 0, or -ENOTSUP: the device

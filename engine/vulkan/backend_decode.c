@@ -49,6 +49,7 @@ int vulkan_backend_decode(struct ds_vulkan_backend *backend,
     backend->decode_trusted = config->decode_trusted;
     backend->decode_scratch_bytes =
         config->decode_scratch_bytes != 0 ? config->decode_scratch_bytes : SCRATCH_DEFAULT;
+    backend->decode_backlog_bytes = config->decode_backlog_bytes;
     backend->decode_path = wanted;
     backend->decode_why = "asked for";
     if (backend->decode_forced)

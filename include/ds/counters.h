@@ -70,6 +70,7 @@ struct ds_counters {
     uint64_t decode_gpu_bytes_per_s; /* measured: the shader does */
     uint64_t decode_nv_bytes_per_s; /* measured: VK_NV_memory_decompression does */
     uint64_t decode_measure_ns; /* that measuring them took */
+    uint64_t cpu_decoded_tiles; /* tiles that the decode threads have decoded, of good requests */
 };
 
 /* ds_engine_get_counters fills *counters up to counters->struct_size, which the caller sets.

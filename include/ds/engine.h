@@ -211,7 +211,8 @@ struct ds_engine_info {
     const char *device_name;      /* Vulkan device, or "" */
     uint32_t decode_threads;      /* of `threads`: those that do nothing but decode */
     int32_t arena_node;           /* NUMA node of the arena's first page; -1: not told */
-    const char *decode_kind;      /* of GDeflate for buffers and images: "cpu", "gpu" or "nv" */
+    /* Who decodes GDeflate for buffers and images: "cpu", "gpu", "nv" or "balanced". */
+    const char *decode_kind;
     const char *decode_reason;    /* why, one line */
     bool uring_sqpoll;            /* SQPOLL is in force */
     bool uring_iopoll;            /* IOPOLL: false also from when a file's device has refused it */

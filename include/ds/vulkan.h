@@ -59,10 +59,9 @@ enum ds_vulkan_mapped_path {
 /* Who decodes GDeflate requests to buffers and images (docs/codecs.md). */
 enum ds_vulkan_decode_path {
     /* Of an own device that is no software: what is measured to be right, in some 20 ms when the
-     * first engine starts. The CPU, unless its threads decode less than a fast disk brings and the
-     * shader at least twice as much as they. Of a lent queue, which is left alone: the CPU where
-     * there are 4 decode threads or more, else the shader. On software devices and where something
-     * is missing: the CPU. */
+     * first engine starts. BALANCED, but for the CPU where its threads decode all that a fast disk
+     * brings, or the GPU less than half as much as they. Of a lent queue, which is left alone:
+     * BALANCED. On software devices and where something is missing: the CPU. */
     DS_VULKAN_DECODE_AUTO = 0,
     DS_VULKAN_DECODE_CPU = 1,
     DS_VULKAN_DECODE_GPU = 2, /* by shader, or fail with -ENOTSUP */
@@ -73,6 +72,11 @@ enum ds_vulkan_decode_path {
      * told, but not chosen without decode_trusted. The measurement submits to `queue` on the thread
      * that creates the engine, with lock_queue held. */
     DS_VULKAN_DECODE_MEASURE = 4,
+    /* Each request by whoever is done with it sooner: by the CPU while what is queued for its
+     * threads, with the request itself, would be decoded before the GPU could have it, else by the
+     * shader; or fail with -ENOTSUP. Asked for by name nothing is measured: it begins with guesses
+     * (400 MB/s for a thread, 3 ms for a batch of the GPU's), which follow what happens. */
+    DS_VULKAN_DECODE_BALANCED = 5,
 };
 
 struct ds_vulkan_backend_config {
@@ -152,6 +156,10 @@ struct ds_vulkan_backend_config {
     /* All compressed data is known to be good, by a checksum for example: DECODE_AUTO and
      * DECODE_MEASURE may choose NV where it is faster than the shader. */
     bool decode_trusted;
+    /* BALANCED: decoded bytes that may be queued for the CPU's threads; beyond them a request goes
+     * to the GPU. Less spares the CPU, more the GPU. 0 = as many as the threads decode in the time
+     * of one and a half of the GPU's batches, as both are found to be. Any other value is taken. */
+    uint64_t decode_backlog_bytes;
 };
 
 #ifndef __cplusplus
@@ -166,7 +174,7 @@ struct ds_vulkan_backend_config {
  *             both callbacks, or the family cannot copy
  *   -ENODEV   own device: no Vulkan loader (libvulkan.so.1), no driver, or no device that matches
  *   -ENOTSUP  the device lacks timeline semaphores, or what STAGING_IMPORT, PATH_SCATTER,
- *             DECODE_GPU or DECODE_NV need
+ *             DECODE_GPU, DECODE_NV or DECODE_BALANCED need
  *   -ENOMEM   host or device memory
  *   -EIO      another Vulkan call failed; its name and VkResult are logged
  * Thread-safety: any thread. */
@@ -209,7 +217,7 @@ struct ds_vulkan_info {
     /* Requests with a codec do too: whatever the host can see is cached. Decoders read what they
      * have written, which takes ages in memory that is only combined for writing. */
     bool mapped_decodes;
-    /* CPU, GPU or NV: of the last engine; AUTO: none has started, and it will choose. */
+    /* CPU, GPU, NV or BALANCED: of the last engine; AUTO: none has started, and it will choose. */
     enum ds_vulkan_decode_path decode_path;
     const char *decode_reason; /* why, one line; lives as long as the back end */
     /* As mapped_max_bytes, for a request that finds nothing else under way, on a queue that has not

@@ -64,6 +64,7 @@ bad_arguments() {
     refused 2 'needs --mapped' run --mapped-path auto
     refused 2 '--decode nv needs --dest gpu' run --decode nv --dest host
     refused 2 '--decode measure needs --dest gpu' run --decode measure --dest nil
+    refused 2 '--decode balanced needs --dest gpu' run --decode balanced --dest host
     refused 2 'not within' run --batches 17
     refused 2 'not within' run --arena 1K
     refused 2 'number of seconds' run --seconds nan
@@ -260,7 +261,7 @@ for r in rs:
     assert ("client_cpu_us_per_request" in q) == (r["config"]["clients"] > 0)
     assert ("gpu_decoded_tiles" in q) == ("gpu_decode_batches" in q)
     assert set(q) - {"open_loop", "packed_ratio", "client_cpu_us_per_request", "gpu_decoded_tiles",
-                     "gpu_decode_batches"} == fields, set(q)
+                     "gpu_decode_batches", "cpu_decoded_tiles"} == fields, set(q)
     assert q["errors"] == 0 and q["requests"] > 0 and q["seconds"] > 0
     if r["command"] != "compare":
         assert abs(q["requests_per_s"] * q["seconds"] / q["requests"] - 1) < 0.01

@@ -1,6 +1,7 @@
 #include "conformance/gpu_decode_rig.h"
 
 #include "conformance/gpu_end.h"
+#include "engine/codec/gdeflate.h"
 
 static void keep_error(void *ctx, enum ds_log_level level, const char *message)
 {
@@ -22,8 +23,10 @@ void gpu_open(struct gpu_rig *g, enum ds_topology topology, const struct gpu_opt
     vk_util_lend_compute(g->vk, &config);
     if (options->hook != NULL)
         config.get_device_proc_addr = options->hook(config.get_device_proc_addr);
-    config.decode_path =
-        options->only_copies ? DS_VULKAN_DECODE_CPU : DS_VULKAN_DECODE_GPU;
+    config.decode_path = options->only_copies          ? DS_VULKAN_DECODE_CPU
+                         : options->backlog_bytes != 0 ? DS_VULKAN_DECODE_BALANCED
+                                                       : DS_VULKAN_DECODE_GPU;
+    config.decode_backlog_bytes = options->backlog_bytes;
     config.decode_scratch_bytes = options->scratch_bytes;
     config.copy_path = options->copy_path;
     config.queue_mode = options->queue_mode;
@@ -33,7 +36,9 @@ void gpu_open(struct gpu_rig *g, enum ds_topology topology, const struct gpu_opt
     g->backend->device.unified_memory = !options->gathers;
     g->manual = options->queue_mode == DS_VULKAN_QUEUE_MANUAL;
     rig_open(&g->rig, topology,
-             ds_engine_config(.vulkan = g->backend, .decode_threads = 2, .arena_bytes = 8 << 20,
+             ds_engine_config(.vulkan = g->backend, .arena_bytes = 8 << 20,
+                              .decode_threads =
+                                  options->decode_threads != 0 ? options->decode_threads : 2,
                               .chunk_bytes = options->chunk_bytes,
                               .log = keep_error, .log_ctx = g, .log_level = DS_LOG_ERROR));
     vk_util_buffer(g->vk, BUFFER_BYTES, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, true, &g->buffer);
@@ -75,6 +80,16 @@ void gpu_check_place(const struct gpu_rig *g, const struct packed *p, uint64_t a
                      (unsigned long long)i, (unsigned long long)p->plain_bytes);
     cr_assert(at == 0 || bytes[at - 1] == FILL, "%s: the byte before it was written", what);
     cr_assert_eq(bytes[at + p->plain_bytes], FILL, "%s: the byte behind it was written", what);
+}
+
+void gpu_damage(struct packed *p, uint32_t tile)
+{
+    struct gdeflate_stream stream;
+    struct gdeflate_tile t;
+
+    cr_assert_eq(gdeflate_stream_parse(&stream, p->bytes, p->bytes_n), DS_CODEC_ERROR_NONE);
+    t = gdeflate_stream_tile(&stream, tile);
+    p->bytes[t.packed - p->bytes] |= 6; /* a block of type 3 */
 }
 
 void gpu_finish(struct gpu_rig *g, struct ds_result *results, uint32_t n)

@@ -22,12 +22,14 @@ struct gpu_rig {
 
 struct gpu_options {
     bool only_copies;            /* the CPU decodes, for once */
+    uint64_t backlog_bytes;      /* not 0: both do, BALANCED, with so much for the CPU */
     bool gathers;                /* compressed bytes reach the decoder through scratch memory */
     uint64_t scratch_bytes;
     enum ds_vulkan_copy_path copy_path;
     enum ds_vulkan_queue_mode queue_mode;
     uint32_t regions_max;
     uint32_t chunk_bytes;
+    uint32_t decode_threads;     /* 0: 2 */
     /* What the back end takes the device's functions from, given what the device has; or NULL. */
     PFN_vkGetDeviceProcAddr (*hook)(PFN_vkGetDeviceProcAddr below);
 };
@@ -46,6 +48,9 @@ struct ds_counters gpu_counters(const struct gpu_rig *g);
 /* gpu_check_place: is the content there, and were the bytes beside it left alone? */
 void gpu_check_place(const struct gpu_rig *g, const struct packed *p, uint64_t at,
                      const char *what);
+
+/* gpu_damage damages a tile so that its container is in order and the tile is not. */
+void gpu_damage(struct packed *p, uint32_t tile);
 
 /* gpu_finish waits for n results, and drives the queue where the caller must. */
 void gpu_finish(struct gpu_rig *g, struct ds_result *results, uint32_t n);

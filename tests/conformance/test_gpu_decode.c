@@ -1,6 +1,5 @@
 /* Requests with GDeflate that the GPU decodes, forced on whatever device there is. */
 #include "conformance/gpu_decode_rig.h"
-#include "engine/codec/gdeflate.h"
 #include "gpu/shader_nv.h"
 
 #include <errno.h>
@@ -56,17 +55,6 @@ Test(gpu_decode, all_sizes_arrive_out_of_staging_by_copy_commands)
     gpu_close(&g);
 }
 
-/* Damages a tile so that its container is in order and the tile is not. */
-static void damage(struct packed *p, uint32_t tile)
-{
-    struct gdeflate_stream stream;
-    struct gdeflate_tile t;
-
-    cr_assert_eq(gdeflate_stream_parse(&stream, p->bytes, p->bytes_n), DS_CODEC_ERROR_NONE);
-    t = gdeflate_stream_tile(&stream, tile);
-    p->bytes[t.packed - p->bytes] |= 6; /* a block of type 3 */
-}
-
 /* One in three requests is damaged, in another tile each: these fail, alone, and the log says where
  * the last one was. */
 static void damaged_run(struct gpu_rig *g)
@@ -80,7 +68,7 @@ static void damaged_run(struct gpu_rig *g)
 
         cr_assert(packed_make(&packs[i], DS_CODEC_GDEFLATE, DS_CODEC_TRANSFORM_NONE, BYTES, i));
         if (i % 3 == 1)
-            damage(&packs[i], i / 3 % 3);
+            gpu_damage(&packs[i], i / 3 % 3);
         request = gpu_to_buffer(g, packed_request(&packs[i], NULL), 1 + i * STRIDE, i % 2 == 0);
         request.user_data = i;
         rig_enqueue(g->rig.queue, &request);
@@ -310,7 +298,9 @@ Test(gpu_decode, what_is_missing_is_refused_by_name)
     cr_expect_eq(ds_vulkan_backend_create(&config, &backend), -ENOTSUP);
     config.decode_path = DS_VULKAN_DECODE_NV;
     cr_expect_eq(ds_vulkan_backend_create(&config, &backend), -ENOTSUP);
-    config.decode_path = (enum ds_vulkan_decode_path)5;
+    config.decode_path = DS_VULKAN_DECODE_BALANCED;
+    cr_expect_eq(ds_vulkan_backend_create(&config, &backend), -ENOTSUP);
+    config.decode_path = (enum ds_vulkan_decode_path)6;
     cr_expect_eq(ds_vulkan_backend_create(&config, &backend), -EINVAL);
     config.decode_path = DS_VULKAN_DECODE_AUTO;
     config.decode_scratch_bytes = 4096;
@@ -339,7 +329,7 @@ static const char *automatic_kind(struct ds_vulkan_backend *backend, uint32_t th
     return info.decode_kind;
 }
 
-Test(gpu_decode, automatically_when_there_are_few_threads)
+Test(gpu_decode, automatically_by_both_where_nothing_is_measured)
 {
     struct ds_vulkan_backend_config config = {.struct_size = sizeof(config)};
     struct ds_vulkan_backend *backend = NULL;
@@ -351,9 +341,8 @@ Test(gpu_decode, automatically_when_there_are_few_threads)
     config.decode_path = DS_VULKAN_DECODE_GPU;
     if (ds_vulkan_backend_create(&config, &backend) != 0)
         cr_skip_test("no Vulkan device that suits");
-    cr_expect_str_eq(automatic_kind(backend, 3), "gpu");
-    cr_expect_str_eq(automatic_kind(backend, 4), "cpu");
-    cr_expect_str_eq(automatic_kind(backend, DS_DECODE_INLINE), "gpu");
+    cr_expect_str_eq(automatic_kind(backend, 4), "balanced");
+    cr_expect_str_eq(automatic_kind(backend, DS_DECODE_INLINE), "balanced");
     ds_vulkan_backend_destroy(&backend);
     vk_util_close(&vk);
 }

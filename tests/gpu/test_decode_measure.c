@@ -33,7 +33,7 @@ static void cpu_rate_set(struct measure_rig *rig, uint64_t bytes_per_s)
 
 static void expect_path(const struct measure_rig *rig, enum ds_vulkan_decode_path path)
 {
-    static const char *const kinds[] = {"", "cpu", "gpu", "nv"};
+    static const char *const kinds[] = {"", "cpu", "gpu", "nv", "", "balanced"};
 
     cr_expect_str_eq(rig->info.decode_kind, kinds[path], "%s", rig->info.decode_reason);
     cr_expect_eq(rig->vulkan.decode_path, path);
@@ -49,10 +49,10 @@ Test(decode_measure, the_faster_one_decodes_and_is_measured_once)
     cr_assert_eq(ds_vulkan_backend_get_info(rig.backend, &rig.vulkan), 0);
     cr_expect_eq(rig.vulkan.decode_path, DS_VULKAN_DECODE_AUTO, "no engine has chosen");
     cr_assert_eq(measure_rig_engine(&rig, 1, NULL), 0);
-    expect_path(&rig, DS_VULKAN_DECODE_GPU);
+    expect_path(&rig, DS_VULKAN_DECODE_BALANCED);
     cr_expect_eq(fake.submits, 1);
     cr_expect_eq(rig.measured, 1);
-    cr_expect_neq(strstr(rig.line, "GDeflate by the shader"), NULL, "%s", rig.line);
+    cr_expect_neq(strstr(rig.line, "GDeflate by CPU and GPU"), NULL, "%s", rig.line);
     cr_expect(nearly(rig.vulkan.decode_gpu_bytes_per_s, rate(fake.gpu_ns)));
     cr_expect_gt(rig.vulkan.decode_cpu_bytes_per_s, 0);
     cr_expect_eq(rig.vulkan.decode_nv_bytes_per_s, 0);
@@ -64,7 +64,7 @@ Test(decode_measure, the_faster_one_decodes_and_is_measured_once)
 
     fake.gpu_ns = NEVER_NS;
     cr_assert_eq(measure_rig_engine(&rig, DS_DECODE_INLINE, NULL), 0);
-    expect_path(&rig, DS_VULKAN_DECODE_GPU);
+    expect_path(&rig, DS_VULKAN_DECODE_BALANCED);
     cr_expect_eq(fake.submits, 0, "it was known");
     cr_expect_eq(rig.counters.decode_measure_ns, took_ns);
     measure_rig_close(&rig);
@@ -119,7 +119,7 @@ Test(decode_measure, each_engine_chooses_anew)
     cpu_rate_set(&rig, DECODE_ENOUGH_BYTES_PER_S / 2 - 1);
     fake.gpu_ns = BATCH_BYTES * (uint64_t)SECOND_NS / (DECODE_ENOUGH_BYTES_PER_S * 5 / 4);
     cr_assert_eq(measure_rig_engine(&rig, 1, NULL), 0);
-    expect_path(&rig, DS_VULKAN_DECODE_GPU);
+    expect_path(&rig, DS_VULKAN_DECODE_BALANCED);
     measure_rig_engine_close(&rig);
     cpu_rate_set(&rig, DECODE_ENOUGH_BYTES_PER_S);
     cr_assert_eq(measure_rig_engine(&rig, 1, NULL), 0);
@@ -150,7 +150,7 @@ Test(decode_measure, without_timestamps)
 
 /* VK_NV_memory_decompression ------------------------------------------------------------------ */
 
-static void run_nv(bool trusted, uint64_t gpu_ns, uint64_t nv_ns, enum ds_vulkan_decode_path path)
+static void run_nv(bool trusted, uint64_t gpu_ns, uint64_t nv_ns, bool by_nv)
 {
     struct measure_rig rig;
 
@@ -160,7 +160,11 @@ static void run_nv(bool trusted, uint64_t gpu_ns, uint64_t nv_ns, enum ds_vulkan
     fake.gpu_ns = gpu_ns;
     fake.nv_ns = nv_ns;
     cr_assert_eq(measure_rig_engine(&rig, 1, NULL), 0);
-    expect_path(&rig, path);
+    expect_path(&rig, DS_VULKAN_DECODE_BALANCED);
+    cr_expect_eq(strstr(rig.info.decode_reason, "VK_NV_memory_decompression") != NULL, by_nv, "%s",
+                 rig.info.decode_reason);
+    cr_expect_eq(ds_engine_decode_support(rig.engine, DS_CODEC_GDEFLATE) & 3,
+                 by_nv ? DS_DECODE_GPU_OPTIMIZED : DS_DECODE_GPU_FALLBACK);
     cr_expect_eq(fake.submits, 2);
     cr_expect(nearly(rig.vulkan.decode_gpu_bytes_per_s, rate(gpu_ns)));
     cr_expect(nearly(rig.vulkan.decode_nv_bytes_per_s, rate(nv_ns)), "it is told in any case");
@@ -172,17 +176,17 @@ static void run_nv(bool trusted, uint64_t gpu_ns, uint64_t nv_ns, enum ds_vulkan
 
 Test(decode_measure, the_extension_when_data_is_trusted)
 {
-    run_nv(true, 130, 100, DS_VULKAN_DECODE_NV);
+    run_nv(true, 130, 100, true);
 }
 
 Test(decode_measure, not_the_extension_for_a_little)
 {
-    run_nv(true, 120, 100, DS_VULKAN_DECODE_GPU);
+    run_nv(true, 120, 100, false);
 }
 
 Test(decode_measure, not_the_extension_for_data_that_may_be_damaged)
 {
-    run_nv(false, 1000, 1, DS_VULKAN_DECODE_GPU);
+    run_nv(false, 1000, 1, false);
 }
 
 /* Where nothing is measured ------------------------------------------------------------------- */
@@ -221,6 +225,11 @@ Test(decode_measure, not_when_the_shader_was_asked_for)
     run_forced(DS_VULKAN_DECODE_GPU);
 }
 
+Test(decode_measure, not_when_both_were_asked_for)
+{
+    run_forced(DS_VULKAN_DECODE_BALANCED);
+}
+
 /* AUTO: own devices that are no software, and whose queue the engine may use. */
 Test(decode_measure, automatically_on_own_hardware_alone)
 {
@@ -231,15 +240,15 @@ Test(decode_measure, automatically_on_own_hardware_alone)
     expect_unmeasured(&rig, 1, DS_VULKAN_DECODE_CPU);
     cr_expect_str_eq(rig.info.decode_reason, "a software device");
     measure_rig_pretend(&rig, false, VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU);
-    expect_unmeasured(&rig, 4, DS_VULKAN_DECODE_CPU);
+    expect_unmeasured(&rig, 4, DS_VULKAN_DECODE_BALANCED);
     cr_expect_neq(strstr(rig.info.decode_reason, "not measured"), NULL);
     rig.backend->queue_mode = DS_VULKAN_QUEUE_MANUAL;
     measure_rig_pretend(&rig, true, VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU);
-    expect_unmeasured(&rig, 4, DS_VULKAN_DECODE_CPU);
+    expect_unmeasured(&rig, 4, DS_VULKAN_DECODE_BALANCED);
     rig.backend->queue_mode = DS_VULKAN_QUEUE_LOCKED;
     measure_rig_pretend(&rig, true, VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU);
     cr_assert_eq(measure_rig_engine(&rig, 4, NULL), 0);
-    expect_path(&rig, DS_VULKAN_DECODE_GPU);
+    expect_path(&rig, DS_VULKAN_DECODE_BALANCED);
     cr_expect_eq(rig.measured, 1);
     measure_rig_close(&rig);
 }

@@ -12,6 +12,7 @@
 const VkQueueFamilyProperties *image_rig_pretend;
 bool image_rig_gpu_decodes;
 bool image_rig_draws;
+uint64_t image_rig_backlog_bytes;
 
 /* A family that can do less ------------------------------------------------------------------- */
 
@@ -94,7 +95,9 @@ void image_rig_open(struct image_rig *rig, uint32_t chunk_bytes, enum ds_topolog
         config.get_instance_proc_addr = pretend_get;
     rig_functions(rig);
     if (image_rig_gpu_decodes) {
-        config.decode_path = DS_VULKAN_DECODE_GPU;
+        config.decode_path =
+            image_rig_backlog_bytes != 0 ? DS_VULKAN_DECODE_BALANCED : DS_VULKAN_DECODE_GPU;
+        config.decode_backlog_bytes = image_rig_backlog_bytes;
         if (ds_vulkan_backend_create(&config, &rig->backend) != 0)
             cr_skip_test("the GPU cannot decode");
     } else {

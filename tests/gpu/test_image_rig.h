@@ -57,6 +57,9 @@ extern bool image_rig_gpu_decodes;
 /* The engine is lent the queue that draws, which copies depth and stencil, not that for copies. */
 extern bool image_rig_draws;
 
+/* Not 0: of what the GPU decodes the CPU gets as much as may be queued for it, in bytes. */
+extern uint64_t image_rig_backlog_bytes;
+
 /* image_rig_open skips the test where there is no Vulkan. */
 void image_rig_open(struct image_rig *rig, uint32_t chunk_bytes, enum ds_topology topology);
 

@@ -145,6 +145,7 @@ struct flow_options {
     uint32_t flush_ns;             /* 0 = 100 us */
     bool gpu_manual;
     uint64_t scratch_bytes;        /* of the GPU, which decodes; 0 = it does not */
+    const struct balance *balance; /* not NULL: the GPU and the CPU do */
     bool mapped_alone;             /* mappings are used by requests that are alone, only */
 };
 
@@ -160,7 +161,10 @@ static inline void flow_open_copy(struct flow *flow, const struct flow_options *
     flow->gpu.bytes_max = o->bytes_max;
     flow->gpu.manual = o->gpu_manual;
     flow->gpu.decode = (struct gpu_decode){.on = o->scratch_bytes > 0, .verdicts = true,
-                                           .align = 1, .scratch_bytes = o->scratch_bytes};
+                                           .align = 1, .scratch_bytes = o->scratch_bytes,
+                                           .balanced = o->balance != NULL};
+    if (o->balance != NULL)
+        flow->gpu.decode.balance = *o->balance;
     cr_assert_eq(copy_open(&flow->copy, &(struct copy_config){
                                .host = &flow->host,
                                .kind = o->kind,
@@ -183,6 +187,8 @@ static inline void flow_open_decode(struct flow *flow, const struct flow_options
                                  .lanes = 1,
                                  .event = &flow->event,
                                  .out = &flow->copy.in[1],
+                                 .balance = flow->gpu.decode.balance,
+                                 .gpu_batch_ns = &flow->complete.gpu_batch_ns,
                              }), 0);
     flow->read.out_packed = &flow->decode.in[0];
 }
