@@ -10,6 +10,8 @@
 #define SCRATCH_BYTES ((uint64_t)8 << 20)
 #define REGIONS_MAX 512u       /* of the smallest ones copy commands take milliseconds otherwise */
 #define REPEATS 2
+#define REPEATS_FEW 5          /* for a few regions: there a microsecond counts */
+#define REGIONS_FEW_MAX 16u
 #define GAIN_PERCENT 5         /* below that the copy engines are left the work */
 #define FALLBACK_BYTES 65536u
 
@@ -71,11 +73,12 @@ static bool time_is_up(const struct measure *m)
 }
 
 /* The best of a few, as time allows. UINT64_MAX: it failed. */
-static uint64_t time_best(struct measure *m, uint32_t bytes, uint32_t n, bool shader)
+static uint64_t time_best(struct measure *m, uint32_t bytes, uint32_t n, bool shader,
+                          uint32_t repeats)
 {
     uint64_t best = UINT64_MAX;
 
-    for (uint32_t i = 0; i < REPEATS && (i == 0 || !time_is_up(m)); i++) {
+    for (uint32_t i = 0; i < repeats && (i == 0 || !time_is_up(m)); i++) {
         uint64_t ns = time_once(m, bytes, n, shader);
 
         if (ns == 0)
@@ -103,8 +106,8 @@ static bool find_limit(struct measure *m, uint32_t *limit, char *text, size_t te
 
         while (!is_power_of_two(n))
             n &= n - 1;
-        shader_ns = time_best(m, sizes[i], n, true);
-        copy_ns = time_best(m, sizes[i], n, false);
+        shader_ns = time_best(m, sizes[i], n, true, REPEATS);
+        copy_ns = time_best(m, sizes[i], n, false, REPEATS);
         if (shader_ns == UINT64_MAX || copy_ns == UINT64_MAX)
             break;
         done++;
@@ -116,6 +119,22 @@ static bool find_limit(struct measure *m, uint32_t *limit, char *text, size_t te
         *limit = sizes[i];
     }
     return done > 0;
+}
+
+/* The fewest of the smallest regions that the shader copies in less time than commands do. */
+static uint32_t find_least(struct measure *m)
+{
+    uint32_t most = min_u32(REGIONS_FEW_MAX, m->recorder->regions_max);
+    uint32_t least = 1;
+
+    for (uint32_t n = 1; n <= most && !time_is_up(m); n *= 2) {
+        uint64_t shader_ns = time_best(m, sizes[0], n, true, REPEATS_FEW);
+
+        if (time_best(m, sizes[0], n, false, REPEATS_FEW) >= shader_ns)
+            break;
+        least = n + 1;
+    }
+    return least;
 }
 
 void copy_measure(struct ds_vulkan_backend *backend, const struct host *host,
@@ -133,13 +152,16 @@ void copy_measure(struct ds_vulkan_backend *backend, const struct host *host,
     if (copy_trial_open(&m.trial, backend, host) == 0 &&
         vulkan_buffer_open(&m.scratch, &backend->device, host, VULKAN_BUFFER_LOCAL, m.bytes) == 0)
         measured = find_limit(&m, &limit, text, sizeof(text));
+    if (limit > 0 && !backend->scatter_regions_given)
+        atomic_store_explicit(&backend->scatter_regions_min, find_least(&m), memory_order_relaxed);
     copy_trial_drain(&m.trial);
     vulkan_buffer_close(&m.scratch, &backend->device);
     copy_trial_close(&m.trial);
     if (measured)
         host_log(host, DS_LOG_INFO,
-                 "copies of at most %u KiB go by shader, larger ones by command (GB/s by "
-                 "shader/command: %s; measured in %.1f ms)", limit >> 10, text,
+                 "copies of at most %u KiB go by shader, from %u in a submission on, larger ones "
+                 "by command (GB/s by shader/command: %s; measured in %.1f ms)", limit >> 10,
+                 atomic_load_explicit(&backend->scatter_regions_min, memory_order_relaxed), text,
                  (double)(clock_now_ns() - m.started_ns) / 1e6);
     else
         host_log(host, DS_LOG_WARNING,

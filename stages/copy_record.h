@@ -4,6 +4,8 @@
  *     -> no address, or larger than scatter_max_bytes:  sorted, joined again, vkCmdCopyBuffer
  *     -> else:                                          the scatter table, in the order of arrival
  *
+ * For a few regions a dispatch is not worth it: then all go by command that have a buffer.
+ *
  * The compressed bytes of what the GPU decodes are regions too, to scratch memory; behind them
  * comes copy_decode.h.
  */
@@ -40,7 +42,8 @@ int copy_recorder_open(struct copy_recorder *recorder, const struct host *host,
 void copy_recorder_close(struct copy_recorder *recorder, const struct host *host);
 
 /* copy_recorder_collect decides how each of the chunks of batch `index` goes, and fills the tables.
- * True: there is something to record beside copies to images. */
+ * scatter_max_bytes: 0 where the batch is to go by command. True: there is something to record
+ * beside copies to images. */
 bool copy_recorder_collect(struct copy_recorder *recorder, uint32_t index,
                            struct chunk *const *chunks, uint32_t n, uint32_t scatter_max_bytes);
 

@@ -62,13 +62,20 @@ static VkResult record_commands(struct copy_vulkan *copy, const struct batch *ba
 
 /* The operations ------------------------------------------------------------------------------ */
 
+/* The largest region that goes by shader, of a batch of n chunks. */
+static uint32_t batch_scatter_max(const struct ds_vulkan_backend *backend, uint32_t n)
+{
+    return n < atomic_load_explicit(&backend->scatter_regions_min, memory_order_relaxed)
+               ? 0
+               : atomic_load_explicit(&backend->scatter_max_bytes, memory_order_relaxed);
+}
+
 static int record_batch(void *self, uint32_t index, struct chunk *const *chunks, uint32_t n)
 {
     struct copy_vulkan *copy = self;
     struct batch *batch = &copy->batches[index];
     struct copy_images images = {copy->vk, &copy->staging, chunks, n, &copy->decoder};
     VkResult result;
-    uint32_t scatter_max;
     bool any;
 
     DS_ASSERT(index < copy->backend->batches_max);
@@ -84,8 +91,8 @@ static int record_batch(void *self, uint32_t index, struct chunk *const *chunks,
         return vulkan_timeline_lost(&copy->timeline);
     }
     batch->state = BATCH_IDLE;
-    scatter_max = atomic_load_explicit(&copy->backend->scatter_max_bytes, memory_order_relaxed);
-    any = copy_recorder_collect(&copy->recorder, index, chunks, n, scatter_max);
+    any = copy_recorder_collect(&copy->recorder, index, chunks, n,
+                                batch_scatter_max(copy->backend, n));
     batch->empty = !any && !copy_images_any(&images);
     result = batch->empty ? VK_SUCCESS : record_commands(copy, batch, &images);
     if (result == VK_SUCCESS)

@@ -120,6 +120,7 @@ static int open_path(struct ds_vulkan_backend *backend,
                    (config->copy_path == DS_VULKAN_PATH_AUTO && device->own && !software &&
                     config->queue_mode != DS_VULKAN_QUEUE_MANUAL);
     uint32_t most = config->scatter_max_bytes;
+    uint32_t least = config->scatter_regions_min;
 
     backend->copy_path = config->copy_path;
     backend->may_submit_trials = measure;
@@ -136,13 +137,17 @@ static int open_path(struct ds_vulkan_backend *backend,
         vulkan_device_destroy(&backend->device);
         return -ENOTSUP;
     }
-    if (config->copy_path == DS_VULKAN_PATH_SCATTER)
+    if (config->copy_path == DS_VULKAN_PATH_SCATTER) {
         most = UINT32_MAX;
+        least = 1;
+    }
     measure = measure && backend->can_scatter && most == 0;
     if (most == 0 && !measure)
         most = scatter_rule(device);
     atomic_init(&backend->scatter_measured, !measure);
     atomic_init(&backend->scatter_max_bytes, backend->can_scatter ? most : 0);
+    atomic_init(&backend->scatter_regions_min, least != 0 ? least : 1);
+    backend->scatter_regions_given = least != 0;
     return 0;
 }
 
@@ -261,6 +266,7 @@ int ds_vulkan_backend_get_info(const struct ds_vulkan_backend *backend, struct d
         .device_name = device->properties.deviceName,
         .can_scatter = backend->can_scatter,
         .scatter_max_bytes = RELAXED(backend->scatter_max_bytes),
+        .scatter_regions_min = RELAXED(backend->scatter_regions_min),
         .mapped_max_bytes = RELAXED(backend->mapped_max_bytes),
         .mapped_decodes = backend->mapped_decodes,
         .mapped_alone_max_bytes = RELAXED(backend->mapped_alone_max_bytes),

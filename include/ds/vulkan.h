@@ -33,9 +33,10 @@ enum ds_vulkan_staging {
  * region, however small; a shader copies thousands of regions at once, but needs their addresses:
  * see ds_request.gpu_address. */
 enum ds_vulkan_copy_path {
-    /* Both: regions of at most scatter_max_bytes whose address is known by shader, the others by
-     * command. Where scatter_max_bytes is 0: measured when an engine starts, in at most 20 ms, for
-     * an own device that is no software; else a rule by the type of the device. */
+    /* Both: regions of at most scatter_max_bytes whose address is known by shader, where there are
+     * scatter_regions_min in a submission, the others by command. Where scatter_max_bytes is 0: the
+     * two limits are measured when an engine starts, in at most 20 ms, for an own device that is no
+     * software; else a rule by the type of the device. */
     DS_VULKAN_PATH_AUTO = 0,
     DS_VULKAN_PATH_COPY = 1,    /* vkCmdCopyBuffer only */
     DS_VULKAN_PATH_SCATTER = 2, /* by shader whatever has an address, or fail with -ENOTSUP */
@@ -160,6 +161,9 @@ struct ds_vulkan_backend_config {
      * to the GPU. Less spares the CPU, more the GPU. 0 = as many as the threads decode in the time
      * of one and a half of the GPU's batches, as both are found to be. Any other value is taken. */
     uint64_t decode_backlog_bytes;
+    /* The shader is used from so many regions in a submission on: what an earlier ds_vulkan_info
+     * told. 0 = measured together with scatter_max_bytes, else 1. With PATH_SCATTER it is 1. */
+    uint32_t scatter_regions_min;
 };
 
 #ifndef __cplusplus
@@ -235,6 +239,9 @@ struct ds_vulkan_info {
     uint64_t decode_gpu_bytes_per_s; /* by the shader */
     uint64_t decode_nv_bytes_per_s;  /* by VK_NV_memory_decompression */
     uint64_t decode_measure_ns;      /* that it took, all told */
+    /* Submissions of fewer regions go by command, as far as they can: a dispatch takes longer to
+     * begin. Where it is measured, 1 until an engine has started. */
+    uint32_t scatter_regions_min;
 };
 
 /* ds_vulkan_backend_get_info fills *info up to info->struct_size. -EINVAL: struct_size is 0. */

@@ -167,6 +167,7 @@ void rig_backend(struct rig *rig, const struct rig_options *options)
         .copy_path = options->copy_path,
         .decode_path = options->decode_path,
         .scatter_max_bytes = options->scatter_max_bytes,
+        .scatter_regions_min = options->scatter_regions_min,
         .scatter_groups_max = options->scatter_groups_max,
         .log = rig_log,
     };

@@ -21,6 +21,7 @@ struct rig_options {
     uint32_t regions_max;
     enum ds_vulkan_copy_path copy_path;
     uint32_t scatter_max_bytes;
+    uint32_t scatter_regions_min;
     uint32_t scatter_groups_max;
     enum ds_vulkan_decode_path decode_path;
 };

@@ -190,3 +190,32 @@ Test(copy_scatter, joined_before_it_is_sorted_by_size)
     cr_expect_eq(rig_hooks.barriers, 2, "one at the end of each submission");
     table_close(&t);
 }
+
+/* A few regions go by command, but for those without a buffer. */
+Test(copy_scatter, few_regions_go_by_command)
+{
+    struct table t;
+
+    table_open(&t, &(struct rig_options){.scatter_max_bytes = 4096, .scatter_regions_min = 4,
+                                         .regions_max = REGIONS},
+               1 << 20);
+    table_clear(&t);
+    if (t.buffer.address == 0)
+        cr_skip_test("the device has no addresses");
+    for (uint32_t i = 0; i < 3; i++)
+        table_add(&t, i * 3000, i * 5000, 2000, false);
+    table_check(&t);
+    cr_expect_eq(rig_hooks.dispatches, 0);
+    cr_expect_eq(rig_hooks.copy_regions, 3);
+    table_add(&t, 30000, 50000, 2000, false);
+    table_check(&t);
+    cr_expect_eq(rig_hooks.dispatches, 1, "four are no longer a few");
+    cr_expect_eq(rig_hooks.copy_regions, 3);
+    table_clear(&t);
+    table_add(&t, 1000, 7000, 2000, true);
+    table_add(&t, 4000, 1000, 2000, false);
+    table_check(&t);
+    cr_expect_eq(rig_hooks.dispatches, 2, "one has no buffer");
+    cr_expect_eq(rig_hooks.copy_regions, 4);
+    table_close(&t);
+}

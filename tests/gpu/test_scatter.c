@@ -382,21 +382,25 @@ static uint32_t start_engine(struct ds_vulkan_backend *backend, struct measured 
 static void measure(struct measured *measured)
 {
     struct ds_vulkan_backend *backend = lend_counted(measured, DS_VULKAN_PATH_MEASURE, 0);
-    uint32_t limit;
+    uint32_t limit, least;
 
     cr_expect_gt(start_engine(backend, measured), 0);
     limit = info_of(backend).scatter_max_bytes;
+    least = info_of(backend).scatter_regions_min;
+    cr_expect(least >= 1 && least <= 17, "%u", least);
     cr_expect(limit == 0 || (limit >= 4096 && limit <= 256 << 10 && (limit & (limit - 1)) == 0),
               "%u", limit);
     cr_expect_eq(measured->lines, 1);
     cr_expect_eq(start_engine(backend, measured), 0);
     cr_expect_eq(measured->lines, 1, "the result is kept");
     cr_expect_eq(info_of(backend).scatter_max_bytes, limit);
+    cr_expect_eq(info_of(backend).scatter_regions_min, least);
     ds_vulkan_backend_destroy(&backend);
     backend = lend_counted(measured, DS_VULKAN_PATH_MEASURE, 8192);
     start_engine(backend, measured);
     cr_expect_eq(measured->lines, 1, "the caller remembered it");
     cr_expect_eq(info_of(backend).scatter_max_bytes, 8192);
+    cr_expect_eq(info_of(backend).scatter_regions_min, 1);
     ds_vulkan_backend_destroy(&backend);
     backend = lend_counted(measured, DS_VULKAN_PATH_AUTO, 0);
     cr_expect_eq(start_engine(backend, measured), 0, "a lent queue is left alone");
