@@ -325,6 +325,9 @@ static void counters_read(const struct ds_engine *engine, struct ds_counters *c)
     c->gpu_decoded_tiles = STAT_GET(engine->complete.gpu_tiles);
     c->gpu_decoded_bytes = STAT_GET(engine->complete.gpu_bytes);
     c->cpu_decoded_tiles = STAT_GET(engine->decode.balance.cpu_tiles);
+    c->decode_threads_bytes_per_s = STAT_GET(engine->decode.balance.told_rate);
+    c->decode_batch_ns = STAT_GET(engine->decode.balance.told_batch_ns);
+    c->decode_backlog_bytes = STAT_GET(engine->decode.balance.told_limit_bytes);
     c->gpu_decode_batches = STAT_GET(engine->copy.decode_batches);
     c->mapped_bytes = STAT_GET(engine->complete.mapped_bytes);
     measured_counters_read(engine, c);

@@ -6,6 +6,16 @@
  * it ends, or nearly. */
 #define BUSY_TILES 8u
 
+/* The figures are the stage's: others look at copies. */
+static void figures_tell(struct decode_balance *balance)
+{
+    const struct balance *figures = &balance->figures;
+
+    __atomic_store_n(&balance->told_rate, figures->cpu_bytes_per_s, __ATOMIC_RELAXED);
+    __atomic_store_n(&balance->told_batch_ns, figures->batch_ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&balance->told_limit_bytes, balance_limit_bytes(figures), __ATOMIC_RELAXED);
+}
+
 void decode_balance_open(struct decode_balance *balance, const struct balance *figures,
                          const _Atomic uint64_t *batch_ns, uint32_t threads)
 {
@@ -14,6 +24,7 @@ void decode_balance_open(struct decode_balance *balance, const struct balance *f
         .batch_ns = batch_ns,
         .busy_bytes = (uint64_t)BUSY_TILES * GDEFLATE_TILE_BYTES * max_u64(threads, 1),
     };
+    figures_tell(balance);
 }
 
 /* What the CPU decodes: what the GPU does takes a thread only to be copied, if at all. */
@@ -33,6 +44,7 @@ static void follow_gpu(struct decode_balance *balance)
         return;
     balance->told_ns = ns;
     balance_batch(&balance->figures, ns);
+    figures_tell(balance);
 }
 
 /* REALTIME requests go in front of the others. */
@@ -80,8 +92,11 @@ void decode_balance_job_end(struct decode_balance *balance, const struct decode_
     balance->begun_bytes -= bytes;
     if (chunk->status != DS_STATUS_OK || bytes == 0)
         return;
-    if (chunk->ordinary && job->drains_bytes > balance->busy_bytes && now_ns > job->begun_ns)
+    if (balance->figures.batch_ns != 0 && chunk->ordinary &&
+        job->drains_bytes > balance->busy_bytes && now_ns > job->begun_ns) {
         balance_drained(&balance->figures, job->drains_bytes, now_ns - job->begun_ns);
+        figures_tell(balance);
+    }
     if (chunk->request->codec == DS_CODEC_GDEFLATE)
         STAT_ADD(balance->cpu_tiles, packed_tiles(chunk->request->unpacked_bytes));
 }

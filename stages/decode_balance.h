@@ -12,6 +12,7 @@
 
 struct decode_balance {
     struct balance figures;
+    uint64_t told_rate, told_batch_ns, told_limit_bytes; /* of these, for the counters */
     const _Atomic uint64_t *batch_ns;      /* of the last batch that has decoded; or NULL */
     uint64_t told_ns;                      /* what it was when last looked at */
     uint64_t busy_bytes;                   /* queued so much, no thread is idle */
@@ -20,7 +21,7 @@ struct decode_balance {
     uint64_t cpu_tiles;                    /* of GDeflate that the CPU has decoded, of good ones */
 };
 
-/* decode_balance_open: `threads` is how many decode. */
+/* decode_balance_open: `threads` is how many decode. Figures of zeros: nothing goes either way. */
 void decode_balance_open(struct decode_balance *balance, const struct balance *figures,
                          const _Atomic uint64_t *batch_ns, uint32_t threads);
 

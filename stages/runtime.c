@@ -178,7 +178,7 @@ static int open_decode(struct ds_engine *engine)
     };
     struct balance balance = {.limit_bytes = 0};
 
-    if (engine->gpu_self != NULL)
+    if (engine->gpu_self != NULL && copy_vulkan_ops.decode(engine->gpu_self).balanced)
         balance = copy_vulkan_ops.decode(engine->gpu_self).balance;
     engine->sweep.event = &engine->decode_worker->event;
     return decode_open(&engine->decode, &(struct decode_config){

@@ -209,6 +209,9 @@ static int pass_run(struct engine_run *run, uint64_t issue_max, const char *prog
         shares_add(result->stages, &counters[0], &counters[1]);
         result->gpu_tiles += counters[1].gpu_decoded_tiles - counters[0].gpu_decoded_tiles;
         result->cpu_tiles += counters[1].cpu_decoded_tiles - counters[0].cpu_decoded_tiles;
+        result->threads_bytes_per_s = counters[1].decode_threads_bytes_per_s;
+        result->batch_ns = counters[1].decode_batch_ns;
+        result->backlog_bytes = counters[1].decode_backlog_bytes;
         result->gpu_batches += counters[1].gpu_decode_batches - counters[0].gpu_decode_batches;
     }
     free(counters);

@@ -30,6 +30,7 @@ struct engine_result {
     struct stage_share stages[DS_STAGE_COUNT];
     uint64_t gpu_tiles, gpu_batches; /* decoded by the GPU */
     uint64_t cpu_tiles;              /* by the decode threads */
+    uint64_t threads_bytes_per_s, batch_ns, backlog_bytes; /* as in the last counters */
 };
 
 /* An engine made ready for one workload: its queue, its order, its destination. */

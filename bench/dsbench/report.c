@@ -300,10 +300,9 @@ static void in_flight_print(FILE *out, const struct engine_result *result)
 }
 
 /* Who has decoded, where the GPU may. */
-static void tiles_print(FILE *out, const struct report *report)
+static void tiles_print(FILE *out, const struct engine_result *result)
 {
-    const struct engine_result *result = report->result;
-    bool balanced = strcmp(report->session->info.decode_kind, "balanced") == 0;
+    bool balanced = result->backlog_bytes != 0;
 
     if (result->gpu_batches > 0)
         fprintf(out, "gpu decode  %" PRIu64 " tiles in %" PRIu64 " batches, %.1f a batch\n",
@@ -313,6 +312,11 @@ static void tiles_print(FILE *out, const struct report *report)
         fprintf(out, "cpu decode  %" PRIu64 " tiles, %.1f %%\n", result->cpu_tiles,
                 100.0 * (double)result->cpu_tiles /
                     (double)(result->cpu_tiles + result->gpu_tiles));
+    if (balanced)
+        fprintf(out, "balance     the threads %.2f GB/s, a batch of the GPU's %.2f ms: %.1f MB for "
+                     "the threads\n",
+                (double)result->threads_bytes_per_s / 1e9, (double)result->batch_ns / 1e6,
+                (double)result->backlog_bytes / 1e6);
 }
 
 void report_stages(FILE *out, const struct report *report)
@@ -328,7 +332,7 @@ void report_stages(FILE *out, const struct report *report)
     }
     fprintf(out, " (%% busy/waiting/idle)\n");
     in_flight_print(out, report->result);
-    tiles_print(out, report);
+    tiles_print(out, report->result);
     fprintf(out, "bottleneck  %s\n",
             report_bottleneck(bottleneck, report->session, report->result));
 }

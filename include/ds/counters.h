@@ -71,6 +71,9 @@ struct ds_counters {
     uint64_t decode_nv_bytes_per_s; /* measured: VK_NV_memory_decompression does */
     uint64_t decode_measure_ns; /* that measuring them took */
     uint64_t cpu_decoded_tiles; /* tiles that the decode threads have decoded, of good requests */
+    uint64_t decode_threads_bytes_per_s; /* CPU and GPU share: what all threads make, of late */
+    uint64_t decode_batch_ns; /* the same: what a batch of the GPU's takes */
+    uint64_t decode_backlog_bytes; /* so much may be queued for the threads; else 0 */
 };
 
 /* ds_engine_get_counters fills *counters up to counters->struct_size, which the caller sets.

@@ -66,6 +66,9 @@ static void expect_tiles(const struct gpu_rig *g, uint64_t cpu, uint64_t gpu, ui
     cr_expect_eq(counters.gpu_decoded_tiles, gpu, "GPU: %lu", counters.gpu_decoded_tiles);
     cr_expect_eq(counters.gpu_decoded_bytes, gpu_bytes);
     cr_expect_eq(counters.gpu_decode_batches > 0, gpu > 0);
+    cr_expect_gt(counters.decode_backlog_bytes, 0);
+    cr_expect_gt(counters.decode_batch_ns, 0);
+    cr_expect_gt(counters.decode_threads_bytes_per_s, 0);
 }
 
 static void both_run(enum ds_topology topology, const struct gpu_options *options)

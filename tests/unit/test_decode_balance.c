@@ -79,6 +79,10 @@ static void expect_tiles(uint64_t cpu, uint64_t gpu)
 {
     cr_expect_eq(flow.decode.balance.cpu_tiles, cpu, "CPU: %lu", flow.decode.balance.cpu_tiles);
     cr_expect_eq(flow.complete.gpu_tiles, gpu, "GPU: %lu", flow.complete.gpu_tiles);
+    cr_expect_eq(flow.decode.balance.told_batch_ns, flow.decode.balance.figures.batch_ns);
+    cr_expect_eq(flow.decode.balance.told_rate, flow.decode.balance.figures.cpu_bytes_per_s);
+    cr_expect_eq(flow.decode.balance.told_limit_bytes,
+                 balance_limit_bytes(&flow.decode.balance.figures));
     cr_expect_eq(flow.decode.balance.queued_bytes[DECODE_ORDINARY], 0);
     cr_expect_eq(flow.decode.balance.queued_bytes[DECODE_REALTIME], 0);
     cr_expect_eq(flow.decode.balance.begun_bytes, 0);
