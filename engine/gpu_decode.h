@@ -5,9 +5,12 @@
 #define ENGINE_GPU_DECODE_H
 
 #include "engine/balance.h"
+#include "engine/clock.h"
 #include "engine/request.h"
 
 #include <ds/codec.h>
+
+#include <stdatomic.h>
 
 /* Parts of the scratch memory begin at multiples of it: whatever copies to images may want. */
 #define GPU_DECODE_ALIGN 256u
@@ -27,6 +30,16 @@ struct gpu_decode {
     bool balanced;          /* what it takes may go either way */
     struct balance balance; /* to begin with */
 };
+
+/* gpu_decode_is_young: has the GPU just begun, at since_ns, with a batch that decodes? It usually
+ * takes it *usual_ns (0: unknown), some milliseconds. Some drivers look for the end without a pause
+ * when they are asked to wait, which takes a core of its own: so nobody asks them yet. */
+static inline bool gpu_decode_is_young(uint64_t since_ns, const _Atomic uint64_t *usual_ns)
+{
+    uint64_t usual = atomic_load_explicit(usual_ns, memory_order_relaxed);
+
+    return usual != 0 && clock_now_ns() < since_ns + usual / 4 * 3;
+}
 
 /* gpu_decode_direct: are the bytes decoded straight to where they shall be? */
 static inline bool gpu_decode_direct(const struct gpu_decode *decode, const struct request *r)

@@ -2,8 +2,8 @@
 #include "stages/complete.h"
 
 #include "engine/ahead.h"
-#include "engine/clock.h"
 #include "engine/file.h"
+#include "engine/gpu_decode.h"
 #include "engine/hist.h"
 #include "engine/image/target.h"
 #include "engine/notice.h"
@@ -397,24 +397,16 @@ static uint32_t complete_work(void *self, uint64_t now_ns)
     return moved;
 }
 
-/* Has the GPU just begun to decode what is to end next? It takes milliseconds for that. Some drivers
- * look for the end without a pause when they are asked to wait, which takes a core of its own. */
-static bool decode_is_young(const struct complete_stage *stage)
-{
-    const struct chunk *next = stage->held[stage->held_head & stage->held_mask];
-    uint64_t usual_ns = atomic_load_explicit(&stage->gpu_batch_ns, memory_order_relaxed);
-
-    return next->packed && usual_ns != 0 &&
-           clock_now_ns() < next->entered_ns + usual_ns / 4 * 3;
-}
-
 static enum stage_wait complete_waiting(void *self)
 {
     const struct complete_stage *stage = self;
+    const struct chunk *next = stage->held[stage->held_head & stage->held_mask];
 
     if (stage->held_head == stage->held_tail)
         return STAGE_IDLE;
-    return decode_is_young(stage) ? STAGE_WAIT_POLL : STAGE_WAIT_DEVICE;
+    return next->packed && gpu_decode_is_young(next->entered_ns, &stage->gpu_batch_ns)
+               ? STAGE_WAIT_POLL
+               : STAGE_WAIT_DEVICE;
 }
 
 static bool complete_ready(void *self)

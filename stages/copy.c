@@ -439,16 +439,26 @@ static bool copy_has_input(const struct copy_stage *stage)
     return false;
 }
 
+/* Does all that waits here wait for a batch to be decoded that the GPU has just begun with? */
+static bool waits_for_young_decode(const struct copy_stage *stage)
+{
+    const struct copy_batch *oldest = &stage->batches[stage->freed_n % stage->batches_n];
+
+    return stage->decoding && oldest->decodes && stage->config.gpu_batch_ns != NULL &&
+           gpu_decode_is_young(oldest->opened_ns, stage->config.gpu_batch_ns);
+}
+
 static enum stage_wait copy_waiting(void *self)
 {
     const struct copy_stage *stage = self;
 
     if (copy_decodes_due(stage) && copy_batch_slots(stage) > 0)
         return STAGE_WAIT_POLL; /* for a moment, of which nothing tells: packed_gathers */
-    return stage->held || stage->unfired != 0 || copy_fifo_n(&stage->stalled) > 0 ||
-                   copy_packed_n(stage) > 0
-               ? STAGE_WAIT_DEVICE
-               : STAGE_IDLE;
+    if (stage->held || stage->unfired != 0 || copy_fifo_n(&stage->stalled) > 0)
+        return STAGE_WAIT_DEVICE;
+    if (copy_packed_n(stage) == 0)
+        return STAGE_IDLE;
+    return waits_for_young_decode(stage) ? STAGE_WAIT_POLL : STAGE_WAIT_DEVICE;
 }
 
 static bool copy_ready(void *self)

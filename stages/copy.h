@@ -110,6 +110,7 @@ struct copy_config {
     struct ring *done;           /* -> complete: nothing more to wait for */
     struct ring *submitted;      /* -> complete: until their ticket is reached */
     struct event *complete_event; /* NULL = the same worker */
+    const _Atomic uint64_t *gpu_batch_ns; /* what a batch that decodes takes; or NULL */
 };
 
 struct copy_stage {

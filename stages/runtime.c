@@ -236,6 +236,7 @@ static int open_stages(struct ds_engine *engine)
                                       .chunks_max = c->chunks_max,
                                       .done = &engine->complete.done,
                                       .submitted = &engine->complete.submitted,
+                                      .gpu_batch_ns = &engine->complete.gpu_batch_ns,
                                   },
                    engine->lanes_n + 1);
     if (rc == 0)

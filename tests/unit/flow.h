@@ -174,6 +174,7 @@ static inline void flow_open_copy(struct flow *flow, const struct flow_options *
                                .chunks_max = flow_or(o->chunks_max, 256),
                                .done = &flow->complete.done,
                                .submitted = &flow->complete.submitted,
+                               .gpu_batch_ns = &flow->complete.gpu_batch_ns,
                            }, o->scratch_bytes > 0 ? 2 : 1), 0);
 }
 

@@ -127,7 +127,7 @@ static void arrive(struct ds_queue *queue, uint64_t user_data, uint64_t ns)
 Test(copy, a_burst_is_one_submission)
 {
     static const struct { uint32_t flush_ns, ns, turns; } rows[] = {
-        {0, 1000, 16}, {0, 6000, 6}, {5000, 6000, 3}}; /* the first comes in the second turn */
+        {0, 1000, 16}, {0, 6000, 5}, {5000, 6000, 2}}; /* the first comes in the first turn */
 
     for (uint32_t row = 0; row < 3; row++) {
         struct ds_queue *queue;
@@ -139,6 +139,7 @@ Test(copy, a_burst_is_one_submission)
         while (flow.gpu.submits == 0 && n < 16)
             arrive(queue, n++, rows[row].ns);
         cr_assert_eq(n, rows[row].turns, "row %u: %u", row, n);
+        arrive(queue, n++, rows[row].ns);
         flow_settle(&flow);
         cr_assert_eq(flow.gpu.submits, row == 0 ? 1 : 2, "row %u", row);
         flow_close(&flow);

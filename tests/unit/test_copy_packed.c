@@ -498,32 +498,3 @@ Test(copy_packed, a_failing_gpu_lets_go_of_its_scratch_memory)
     check_failure(false, false);
     check_failure(false, true);
 }
-
-/* While the GPU has what it decodes for less time than it usually takes, nobody waits in the driver. */
-Test(copy_packed, a_young_batch_is_not_waited_for_in_the_driver)
-{
-    struct ds_result results[2];
-    struct ds_queue *queue;
-
-    open_with(&(struct flow_options){.scratch_bytes = 1 << 20});
-    queue = flow_queue(&flow, ds_queue_config(.capacity = 8));
-    flow_enqueue(queue, packed_read(1));
-    ds_queue_submit(queue);
-    flow_settle(&flow);
-    cr_assert_eq(flow.gpu.submitted, 1);
-    cr_expect_eq(complete_stage_ops.waiting(&flow.complete), STAGE_WAIT_DEVICE, "nothing is known");
-    atomic_store(&flow.complete.gpu_batch_ns, 1);
-    cr_expect_eq(complete_stage_ops.waiting(&flow.complete), STAGE_WAIT_DEVICE, "it is due");
-    atomic_store(&flow.complete.gpu_batch_ns, UINT64_MAX / 4);
-    cr_expect_eq(complete_stage_ops.waiting(&flow.complete), STAGE_WAIT_POLL);
-    flow_finish(&flow);
-    cr_expect_eq(complete_stage_ops.waiting(&flow.complete), STAGE_IDLE);
-    atomic_store(&flow.complete.gpu_batch_ns, UINT64_MAX / 4);
-    flow_enqueue(queue, flow_read_gpu(2, 0, 10));
-    ds_queue_submit(queue);
-    flow_settle(&flow);
-    cr_expect_eq(complete_stage_ops.waiting(&flow.complete), STAGE_WAIT_DEVICE, "a copy is soon done");
-    flow_finish(&flow);
-    cr_assert_eq(poll_all(queue, results, 2), 2);
-    flow_close(&flow);
-}
