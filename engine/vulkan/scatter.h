@@ -8,7 +8,7 @@
 #include "engine/vulkan/buffer.h"
 
 #define SCATTER_PIECE_BYTES 16384u
-#define SCATTER_GROUPS_DEFAULT 256u /* keeps PCIe 5 x16 busy, and a GPU with 132 SMs free to draw */
+#define SCATTER_GROUPS_DEFAULT 128u /* keeps PCIe 5 x16 busy, and a GPU with 132 SMs free to draw */
 #define SCATTER_GROUPS_MAX  65535u /* what every device grants; the shader strides over the rest */
 
 /* As shaders/scatter.comp has it. */

@@ -133,7 +133,7 @@ struct ds_vulkan_backend_config {
     uint64_t batch_bytes_max;
     /* Workgroups of one submission that copy by shader at once, each of 256 invocations, 16 KiB at
      * a time. Fewer leave more of the GPU to frames that are drawn meanwhile; too few do not keep
-     * the bus busy. 0 = 256. Range 1..65535. */
+     * the bus busy. 0 = 128. Range 1..65535. */
     uint32_t scatter_groups_max;
 
     enum ds_vulkan_mapped_path mapped_path;
