@@ -28,6 +28,7 @@ struct gpu_decode {
     const char *kind;       /* "cpu", "gpu", "nv" or "balanced"; static */
     const char *reason;     /* why; lives as long as the back end */
     bool balanced;          /* what it takes may go either way */
+    bool leaves_young;      /* nobody waits for it in the driver while it has just begun */
     struct balance balance; /* to begin with */
 };
 

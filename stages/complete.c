@@ -404,7 +404,8 @@ static enum stage_wait complete_waiting(void *self)
 
     if (stage->held_head == stage->held_tail)
         return STAGE_IDLE;
-    return next->packed && gpu_decode_is_young(next->entered_ns, &stage->gpu_batch_ns)
+    return stage->config.leaves_young && next->packed &&
+                   gpu_decode_is_young(next->entered_ns, &stage->gpu_batch_ns)
                ? STAGE_WAIT_POLL
                : STAGE_WAIT_DEVICE;
 }

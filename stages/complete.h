@@ -20,6 +20,7 @@ struct complete_config {
     uint32_t chunks_max;
     struct ring *returned;          /* -> submit */
     struct event *submit_event;     /* NULL = the same worker */
+    bool leaves_young;              /* see struct gpu_decode */
 };
 
 /* Finished slots of one queue, to be delivered together. */

@@ -200,6 +200,7 @@ static int open_stages(struct ds_engine *engine)
     const struct ds_engine_config *c = &engine->config;
     const struct copy_gpu_ops *gpu = engine->gpu_self != NULL ? &copy_vulkan_ops : NULL;
     struct ds_vulkan_info vulkan = engine_vulkan_info(engine);
+    bool leaves_young = gpu != NULL && gpu->decode(engine->gpu_self).leaves_young;
     int rc;
 
     rc = submit_open(&engine->submit, &(struct submit_config){
@@ -222,6 +223,7 @@ static int open_stages(struct ds_engine *engine)
                                               .gpu_self = engine->gpu_self,
                                               .chunks_max = c->chunks_max,
                                               .returned = &engine->submit.returned,
+                                              .leaves_young = leaves_young,
                                           });
     if (rc != 0)
         return rc;
@@ -236,7 +238,9 @@ static int open_stages(struct ds_engine *engine)
                                       .chunks_max = c->chunks_max,
                                       .done = &engine->complete.done,
                                       .submitted = &engine->complete.submitted,
-                                      .gpu_batch_ns = &engine->complete.gpu_batch_ns,
+                                      .gpu_batch_ns = leaves_young
+                                                          ? &engine->complete.gpu_batch_ns
+                                                          : NULL,
                                   },
                    engine->lanes_n + 1);
     if (rc == 0)

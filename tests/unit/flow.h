@@ -221,6 +221,7 @@ static inline void flow_open(struct flow *flow, const struct flow_options *o)
                                    .gpu_self = &flow->gpu,
                                    .chunks_max = chunks_max,
                                    .returned = &flow->submit.returned,
+                                   .leaves_young = true,
                                }), 0);
     flow_open_copy(flow, o);
     cr_assert_eq(read_open(&flow->read, &flow_disk_ops,
