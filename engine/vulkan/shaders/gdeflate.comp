@@ -3,7 +3,7 @@
 //
 //   portable       the lanes are a workgroup, whatever its subgroups are
 //   SUBGROUP_32    they are a subgroup, one of TILES in a workgroup
-//   GROUP_TILE     a workgroup has one tile: a subgroup decodes it, and COPIERS others copy its
+//   GROUP_TILE too a workgroup has one tile: a subgroup decodes it, and COPIERS others copy its
 //                  matches meanwhile. The fastest for a few tiles, not for many.
 //
 // Nothing in a tile is trusted. Words are read by an index below their number, bytes written at a
@@ -15,9 +15,6 @@
 #extension GL_EXT_shader_8bit_storage : require
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
 #extension GL_GOOGLE_include_directive : require
-#ifdef GROUP_TILE
-#define SUBGROUP_32
-#endif
 #ifdef SUBGROUP_32
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_ballot : require

@@ -9,4 +9,4 @@ ds_embed_shader(ds_objects gdeflate_portable_spv ${shaders}/gdeflate.comp
 ds_embed_shader(ds_objects gdeflate_subgroup_spv ${shaders}/gdeflate.comp
   DEFINES OUTPUT_COHERENCE=coherent SUBGROUP_32=1 DEPENDS ${gdeflate_parts})
 ds_embed_shader(ds_objects gdeflate_group_spv ${shaders}/gdeflate.comp
-  DEFINES OUTPUT_COHERENCE=coherent GROUP_TILE=1 DEPENDS ${gdeflate_parts})
+  DEFINES OUTPUT_COHERENCE=coherent SUBGROUP_32=1 GROUP_TILE=1 DEPENDS ${gdeflate_parts})
