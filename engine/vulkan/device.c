@@ -321,52 +321,40 @@ static int fill_own_device(struct vulkan_device *device, const struct host *host
     return make_device(device, host, &families);
 }
 
-/* The name of a PCI device in sysfs: domain:bus:device.function. 0 or -ENOMEM. */
-static int describe_bus(struct vulkan_device *device, const struct host *host)
+/* What extensions tell of it: its name in sysfs, as PCI devices have it (domain:bus:device.function),
+ * and how many multiprocessors share the work. 0 or -ENOMEM. */
+static int describe_hardware(struct vulkan_device *device, const struct host *host)
 {
+    VkPhysicalDeviceShaderSMBuiltinsPropertiesNV builtins = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV,
+    };
     VkPhysicalDevicePCIBusInfoPropertiesEXT bus = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PCI_BUS_INFO_PROPERTIES_EXT,
     };
     VkPhysicalDeviceProperties2 properties = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
-        .pNext = &bus,
     };
-    bool tells;
-    int error = extension_find(device, host, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME, &tells);
+    bool has_bus, has_builtins;
+    int error = extension_find(device, host, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME, &has_bus);
 
-    if (error != 0 || !tells)
+    if (error == 0)
+        error = extension_find(device, host, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME,
+                               &has_builtins);
+    if (error != 0)
         return error;
+    bus.pNext = has_builtins ? &builtins : NULL;
+    properties.pNext = has_bus ? &bus : bus.pNext;
     device->vk.GetPhysicalDeviceProperties2(device->physical, &properties);
-    snprintf(device->pci, sizeof(device->pci), "%04x:%02x:%02x.%x", bus.pciDomain,
-             bus.pciBus & 0xff, bus.pciDevice & 0xff, bus.pciFunction & 0xf);
-    return 0;
-}
-
-/* How many multiprocessors share the work. 0 or -ENOMEM. */
-static int describe_multiprocessors(struct vulkan_device *device, const struct host *host)
-{
-    VkPhysicalDeviceShaderSMBuiltinsPropertiesNV builtins = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV,
-    };
-    VkPhysicalDeviceProperties2 properties = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
-        .pNext = &builtins,
-    };
-    bool tells;
-    int error = extension_find(device, host, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME, &tells);
-
-    if (error != 0 || !tells)
-        return error;
-    device->vk.GetPhysicalDeviceProperties2(device->physical, &properties);
-    device->multiprocessors_n = builtins.shaderSMCount;
+    device->multiprocessors_n = builtins.shaderSMCount; /* 0 if nobody has told */
+    if (has_bus)
+        snprintf(device->pci, sizeof(device->pci), "%04x:%02x:%02x.%x", bus.pciDomain,
+                 bus.pciBus & 0xff, bus.pciDevice & 0xff, bus.pciFunction & 0xf);
     return 0;
 }
 
 /* finish_device: what borrowed and own devices have in common. */
 static int finish_device(struct vulkan_device *device, const struct host *host)
 {
-    int error;
-
     device->can_import_host = device->can_import_host &&
                               device->vk.GetMemoryHostPointerPropertiesEXT != NULL;
     describe_device(device);
@@ -374,8 +362,7 @@ static int finish_device(struct vulkan_device *device, const struct host *host)
         device->can_import_host = false;
     if (device->vk.GetBufferDeviceAddress == NULL)
         device->has_buffer_address = false;
-    error = describe_bus(device, host);
-    return error == 0 ? describe_multiprocessors(device, host) : error;
+    return describe_hardware(device, host);
 }
 
 bool vulkan_device_can_scatter(const struct vulkan_device *device)
