@@ -321,8 +321,8 @@ static int fill_own_device(struct vulkan_device *device, const struct host *host
     return make_device(device, host, &families);
 }
 
-/* What extensions tell of it: its name in sysfs, as PCI devices have it (domain:bus:device.function),
- * and how many multiprocessors share the work. 0 or -ENOMEM. */
+/* What extensions tell of it: its name in sysfs, as PCI devices have it
+ * (domain:bus:device.function), and how many multiprocessors share the work. 0 or -ENOMEM. */
 static int describe_hardware(struct vulkan_device *device, const struct host *host)
 {
     VkPhysicalDeviceShaderSMBuiltinsPropertiesNV builtins = {
