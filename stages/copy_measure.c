@@ -152,8 +152,9 @@ void copy_measure(struct ds_vulkan_backend *backend, const struct host *host,
     if (copy_trial_open(&m.trial, backend, host) == 0 &&
         vulkan_buffer_open(&m.scratch, &backend->device, host, VULKAN_BUFFER_LOCAL, m.bytes) == 0)
         measured = find_limit(&m, &limit, text, sizeof(text));
-    if (limit > 0 && !backend->scatter_regions_given)
-        atomic_store_explicit(&backend->scatter_regions_min, find_least(&m), memory_order_relaxed);
+    if (atomic_load_explicit(&backend->scatter_regions_min, memory_order_relaxed) == 0)
+        atomic_store_explicit(&backend->scatter_regions_min, limit > 0 ? find_least(&m) : 1,
+                              memory_order_relaxed);
     copy_trial_drain(&m.trial);
     vulkan_buffer_close(&m.scratch, &backend->device);
     copy_trial_close(&m.trial);

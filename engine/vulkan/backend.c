@@ -146,8 +146,7 @@ static int open_path(struct ds_vulkan_backend *backend,
         most = scatter_rule(device);
     atomic_init(&backend->scatter_measured, !measure);
     atomic_init(&backend->scatter_max_bytes, backend->can_scatter ? most : 0);
-    atomic_init(&backend->scatter_regions_min, least != 0 ? least : 1);
-    backend->scatter_regions_given = least != 0;
+    atomic_init(&backend->scatter_regions_min, least);
     return 0;
 }
 
@@ -266,7 +265,7 @@ int ds_vulkan_backend_get_info(const struct ds_vulkan_backend *backend, struct d
         .device_name = device->properties.deviceName,
         .can_scatter = backend->can_scatter,
         .scatter_max_bytes = RELAXED(backend->scatter_max_bytes),
-        .scatter_regions_min = RELAXED(backend->scatter_regions_min),
+        .scatter_regions_min = (uint32_t)max_u64(RELAXED(backend->scatter_regions_min), 1),
         .mapped_max_bytes = RELAXED(backend->mapped_max_bytes),
         .mapped_decodes = backend->mapped_decodes,
         .mapped_alone_max_bytes = RELAXED(backend->mapped_alone_max_bytes),

@@ -22,8 +22,7 @@ struct ds_vulkan_backend {
     bool may_submit_trials;          /* while an engine starts, for the sake of their time */
     _Atomic bool scatter_measured;   /* scatter_max_bytes needs no measurement (any more) */
     _Atomic uint32_t scatter_max_bytes;
-    _Atomic uint32_t scatter_regions_min; /* 1.. */
-    bool scatter_regions_given;           /* not to be measured */
+    _Atomic uint32_t scatter_regions_min; /* 0: to be measured; it counts as 1 until then */
     bool mapped_decodes;             /* into mappings, too */
     bool mapped_direct;              /* O_DIRECT into a mapping is worth a try */
     bool mapped_measures;            /* the next engine shall; whoever has acquired it */
