@@ -30,6 +30,13 @@ static int device_check(const struct options *o)
     return 0;
 }
 
+/* One side alone has no balance. */
+static bool decode_has_one_side(const struct options *o)
+{
+    return o->decode_path == DS_VULKAN_DECODE_CPU || o->decode_path == DS_VULKAN_DECODE_GPU ||
+           o->decode_path == DS_VULKAN_DECODE_NV;
+}
+
 bool options_decode_needs_gpu(const struct options *o)
 {
     return o->decode_path != DS_VULKAN_DECODE_AUTO && o->decode_path != DS_VULKAN_DECODE_CPU;
@@ -65,6 +72,10 @@ int options_check(const struct options *o)
     }
     if (o->codec != 0 && o->read == DS_READ_NIL) {
         complain("--read nil reads nothing, so there is nothing for --codec to unpack");
+        return -EINVAL;
+    }
+    if (o->decode_backlog_bytes != 0 && decode_has_one_side(o)) {
+        complain("--decode-backlog goes with --decode auto, balanced or measure");
         return -EINVAL;
     }
     if (option_given(o, "arrival") && o->rate == 0) {

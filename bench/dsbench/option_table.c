@@ -168,7 +168,7 @@ const struct option_row option_rows[] = {
      "copy,scatter)"},
     {"scatter-groups", OPTION_NUMBERS, STREAM, AT(scatter_groups), 0, 65535, NULL, "N",
      "the most workgroups that copy by shader at once (default 0:\n"
-     "one for each 16 KiB and each region; frametime: a list)"},
+     "as the engine does; frametime: a list)"},
     {"sizes", OPTION_SIZES, SWEEP | FRAMES, AT(sizes), 1, SIZE_MAX_BYTES, NULL, "LIST",
      "of a request (default 4K,16K,64K,256K,1M; frametime:\n"
      "64K,4K)"},

@@ -65,6 +65,7 @@ bad_arguments() {
     refused 2 '--decode nv needs --dest gpu' run --decode nv --dest host
     refused 2 '--decode measure needs --dest gpu' run --decode measure --dest nil
     refused 2 '--decode balanced needs --dest gpu' run --decode balanced --dest host
+    refused 2 '--decode-backlog goes with' run --decode cpu --decode-backlog 1M
     refused 2 'not within' run --batches 17
     refused 2 'not within' run --arena 1K
     refused 2 'number of seconds' run --seconds nan
