@@ -82,6 +82,17 @@ void gpu_check_place(const struct gpu_rig *g, const struct packed *p, uint64_t a
     cr_assert_eq(bytes[at + p->plain_bytes], FILL, "%s: the byte behind it was written", what);
 }
 
+bool gpu_check_cancelled(const struct ds_result *result, bool meant, bool before_submit)
+{
+    bool cancelled = result->status == DS_STATUS_CANCELLED;
+
+    cr_assert(cancelled || result->status == DS_STATUS_OK);
+    cr_assert(!cancelled || meant, "request %llu was not meant",
+              (unsigned long long)result->user_data);
+    cr_assert(cancelled || !before_submit || !meant, "it was cancelled before the submit");
+    return cancelled;
+}
+
 void gpu_damage(struct packed *p, uint32_t tile)
 {
     struct gdeflate_stream stream;

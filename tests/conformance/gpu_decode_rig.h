@@ -49,6 +49,10 @@ struct ds_counters gpu_counters(const struct gpu_rig *g);
 void gpu_check_place(const struct gpu_rig *g, const struct packed *p, uint64_t at,
                      const char *what);
 
+/* gpu_check_cancelled: was the request cancelled? Only those that were meant are, and all of them
+ * where it came before the submit; the others are done. */
+bool gpu_check_cancelled(const struct ds_result *result, bool meant, bool before_submit);
+
 /* gpu_damage damages a tile so that its container is in order and the tile is not. */
 void gpu_damage(struct packed *p, uint32_t tile);
 

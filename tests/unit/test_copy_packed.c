@@ -1,37 +1,11 @@
 /* stages/copy.h, what the GPU decodes: few batches however many requests there are, one at a time,
  * and nothing else waits for them. The GPU is slow here, and ends when the test says so. */
 #include "stages/copy_batch.h"
-#include "unit/flow.h"
+#include "unit/flow_packed.h"
 
-#define TILE_BYTES 65536u
 #define LATENCY 40 /* steps that a batch takes which decodes, of however many tiles */
 
 static struct flow flow;
-static uint8_t packed[1024]; /* a tile of zeros */
-static size_t packed_n;
-
-static void pack_make(void)
-{
-    static uint8_t plain[TILE_BYTES];
-    struct ds_codec *codec;
-
-    cr_assert_eq(ds_codec_create(DS_CODEC_GDEFLATE, NULL, &codec), 0);
-    cr_assert_leq(ds_codec_compress_bound(codec, 0), sizeof(packed));
-    cr_assert_eq(ds_codec_compress(codec, 1, plain, TILE_BYTES, packed, sizeof(packed), &packed_n),
-                 0);
-    ds_codec_destroy(&codec);
-}
-
-/* A request of one tile, out of memory. */
-static struct ds_request packed_read(uint64_t user_data)
-{
-    struct ds_request request = flow_read_gpu(user_data, 0, packed_n);
-
-    request.source = packed;
-    request.codec = DS_CODEC_GDEFLATE;
-    request.uncompressed_size = TILE_BYTES;
-    return request;
-}
 
 static void open_with(const struct flow_options *options)
 {

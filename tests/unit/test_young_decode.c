@@ -1,40 +1,16 @@
 /* While the GPU has what it decodes for less time than that usually takes, no thread waits for it
  * in the driver, where it might look for the end without a pause: they look at intervals. */
-#include "unit/flow.h"
+#include "unit/flow_packed.h"
 
-#define TILE_BYTES 65536
-#define LONG_NS    (UINT64_MAX / 4)
+#define LONG_NS (UINT64_MAX / 4)
 
 static struct flow flow;
-static uint8_t packed[1024]; /* a tile of zeros */
-static size_t packed_n;
-
-static void pack_make(void)
-{
-    static uint8_t plain[TILE_BYTES];
-    struct ds_codec *codec = NULL;
-
-    cr_assert_eq(ds_codec_create(DS_CODEC_GDEFLATE, NULL, &codec), 0);
-    cr_assert_eq(ds_codec_compress(codec, 1, plain, TILE_BYTES, packed, sizeof(packed), &packed_n),
-                 0);
-    ds_codec_destroy(&codec);
-}
 
 static void send(struct ds_queue *queue, struct ds_request request)
 {
     flow_enqueue(queue, request);
     ds_queue_submit(queue);
     flow_settle(&flow);
-}
-
-static void send_packed(struct ds_queue *queue)
-{
-    struct ds_request request = flow_read_gpu(1, 0, packed_n);
-
-    request.source = packed;
-    request.codec = DS_CODEC_GDEFLATE;
-    request.uncompressed_size = TILE_BYTES;
-    send(queue, request);
 }
 
 /* The time of a flow is its own: what is under way is made to have begun long ago. */
@@ -66,7 +42,7 @@ Test(young_decode, is_not_waited_for_in_the_driver)
     pack_make();
     flow_open(&flow, &(struct flow_options){.kind = COPY_KIND_GPU, .scratch_bytes = 1 << 20});
     queue = flow_queue(&flow, ds_queue_config(.capacity = 8));
-    send_packed(queue);
+    send(queue, packed_read(1));
     cr_assert_eq(flow.gpu.submitted, 1);
     usually_takes(0);
     cr_expect_eq(complete_waits(), STAGE_WAIT_DEVICE, "nothing is known");
@@ -75,7 +51,7 @@ Test(young_decode, is_not_waited_for_in_the_driver)
     usually_takes(LONG_NS);
     cr_expect_eq(complete_waits(), STAGE_WAIT_POLL);
     cr_expect_eq(copy_waits(), STAGE_IDLE);
-    send_packed(queue);
+    send(queue, packed_read(1));
     usually_takes(LONG_NS);
     cr_expect_eq(copy_waits(), STAGE_WAIT_POLL, "for its turn");
     usually_takes(1);
