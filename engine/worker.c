@@ -42,16 +42,24 @@ void worker_add(struct worker *worker, struct stage stage)
     worker->stages[worker->stages_n++] = stage;
 }
 
-/* elapsed_ns goes to the account that the stage's last turn belongs to. */
-static void stage_account(struct stage *stage, uint32_t moved, uint64_t elapsed_ns)
+/* What each stage waits for, asked once for the plan of a sleep. An answer changes as time passes
+ * (what must be asked again soon becomes what a device tells), and a sleep planned by two different
+ * ones may be on neither. */
+struct waits {
+    enum stage_wait of[WORKER_STAGES_MAX];
+};
+
+static void waits_ask(const struct worker *worker, struct waits *waits)
+{
+    for (uint32_t i = 0; i < worker->stages_n; i++)
+        waits->of[i] = worker->stages[i].ops->waiting(worker->stages[i].self);
+}
+
+static void wait_account(struct stage *stage, enum stage_wait wait, uint64_t elapsed_ns)
 {
     struct ds_stage_counters *c = &stage->stats->counters;
 
-    if (moved > 0) {
-        STAT_ADD(c->busy_ns, elapsed_ns);
-        return;
-    }
-    switch (stage->ops->waiting(stage->self)) {
+    switch (wait) {
     case STAGE_IDLE:
         STAT_ADD(c->idle_ns, elapsed_ns);
         break;
@@ -66,10 +74,10 @@ static void stage_account(struct stage *stage, uint32_t moved, uint64_t elapsed_
 }
 
 /* Time in which nothing moved belongs to every stage of the thread, under its own reason. */
-static void quiet_account(struct worker *worker, uint64_t elapsed_ns)
+static void quiet_account(struct worker *worker, const struct waits *waits, uint64_t elapsed_ns)
 {
     for (uint32_t i = 0; i < worker->stages_n; i++)
-        stage_account(&worker->stages[i], 0, elapsed_ns);
+        wait_account(&worker->stages[i], waits->of[i], elapsed_ns);
 }
 
 /* One turn. *now_ns is where the last account ended, and where this one ends on return. */
@@ -86,13 +94,16 @@ static uint32_t stages_turn(struct worker *worker, uint64_t *now_ns)
         if (moved == 0)
             continue;
         end_ns = clock_now_ns();
-        stage_account(stage, moved, end_ns - *now_ns);
+        STAT_ADD(stage->stats->counters.busy_ns, end_ns - *now_ns);
         total += moved;
         *now_ns = end_ns;
     }
     if (total == 0) {
+        struct waits waits;
+
+        waits_ask(worker, &waits);
         *now_ns = clock_now_ns();
-        quiet_account(worker, *now_ns - start_ns);
+        quiet_account(worker, &waits, *now_ns - start_ns);
     }
     return total;
 }
@@ -115,19 +126,18 @@ static bool stages_ready(struct worker *worker)
 
 /* Which stage's device to sleep on: one that also wakes on the event, else one with work in flight.
  * *others tells whether a further device is in flight, which nobody would wait for. */
-static struct stage *park_choose(struct worker *worker, bool *others)
+static struct stage *park_choose(struct worker *worker, const struct waits *waits, bool *others)
 {
     struct stage *chosen = NULL;
     uint32_t pending = 0;
 
     for (uint32_t i = 0; i < worker->stages_n; i++) {
         struct stage *stage = &worker->stages[i];
-        bool waits = stage->ops->waiting(stage->self) == STAGE_WAIT_DEVICE;
 
-        if (stage->ops->park == NULL)
+        if (stage->ops->park == NULL || waits->of[i] != STAGE_WAIT_DEVICE)
             continue;
-        pending += waits ? 1 : 0;
-        if (waits && (chosen == NULL || !chosen->park_wakes_on_event))
+        pending++;
+        if (chosen == NULL || !chosen->park_wakes_on_event)
             chosen = stage;
     }
     for (uint32_t i = 0; chosen == NULL && i < worker->stages_n; i++) {
@@ -146,17 +156,20 @@ static bool park_is_deaf(const struct worker *worker, const struct stage *chosen
 
 static bool waits_deaf(struct worker *worker)
 {
+    struct waits waits;
+    struct stage *chosen;
     bool others;
-    struct stage *chosen = park_choose(worker, &others);
 
+    waits_ask(worker, &waits);
+    chosen = park_choose(worker, &waits, &others);
     return chosen != NULL && park_is_deaf(worker, chosen, others);
 }
 
 /* Sleeps on a device. False: none of the stages can, so the event's futex must do. */
-static bool devices_park(struct worker *worker, uint64_t timeout_ns)
+static bool devices_park(struct worker *worker, const struct waits *waits, uint64_t timeout_ns)
 {
     bool others;
-    struct stage *chosen = park_choose(worker, &others);
+    struct stage *chosen = park_choose(worker, waits, &others);
 
     if (chosen == NULL)
         return false;
@@ -175,10 +188,11 @@ static bool devices_park(struct worker *worker, uint64_t timeout_ns)
 }
 
 /* How long the thread may sleep: not long while a stage waits for something that wakes nobody. */
-static uint64_t poll_limit(const struct worker *worker, uint64_t timeout_ns)
+static uint64_t poll_limit(const struct worker *worker, const struct waits *waits,
+                           uint64_t timeout_ns)
 {
     for (uint32_t i = 0; i < worker->stages_n; i++) {
-        if (worker->stages[i].ops->waiting(worker->stages[i].self) == STAGE_WAIT_POLL)
+        if (waits->of[i] == STAGE_WAIT_POLL)
             return min_u64(timeout_ns, PARK_POLL_NS);
     }
     return timeout_ns;
@@ -188,18 +202,21 @@ static uint64_t poll_limit(const struct worker *worker, uint64_t timeout_ns)
 static bool stages_park(struct worker *worker, uint64_t timeout_ns, uint64_t *now_ns)
 {
     uint32_t key = event_prepare(&worker->event);
-    uint64_t start_ns = *now_ns;
+    uint64_t start_ns = *now_ns, limit_ns;
+    struct waits waits;
 
     if (stages_ready(worker)) {
         event_cancel(&worker->event);
         return true;
     }
-    if (devices_park(worker, poll_limit(worker, timeout_ns)))
+    waits_ask(worker, &waits);
+    limit_ns = poll_limit(worker, &waits, timeout_ns);
+    if (devices_park(worker, &waits, limit_ns))
         event_cancel(&worker->event);
     else
-        event_wait(&worker->event, key, poll_limit(worker, timeout_ns));
+        event_wait(&worker->event, key, limit_ns);
     *now_ns = clock_now_ns();
-    quiet_account(worker, *now_ns - start_ns);
+    quiet_account(worker, &waits, *now_ns - start_ns);
     for (uint32_t i = 0; i < worker->stages_n; i++)
         STAT_ADD(worker->stages[i].stats->counters.parks, 1);
     return *now_ns - start_ns < timeout_ns;

@@ -475,13 +475,13 @@ static bool copy_ready(void *self)
     return copy_has_input(stage);
 }
 
-/* Only while a batch is held back or something waits for one: sleep until the oldest has ended. */
+/* While a batch is held back or something waits for one: sleep until the oldest has ended. */
 static bool copy_park(void *self, uint64_t timeout_ns)
 {
     struct copy_stage *stage = self;
     uint64_t submitted = atomic_load_explicit(&stage->submitted_n, memory_order_relaxed);
 
-    if (copy_waiting(stage) != STAGE_WAIT_DEVICE || stage->freed_n == submitted)
+    if (stage->freed_n == submitted)
         return false;
     if (stage->held)
         timeout_ns = min_u64(timeout_ns, stage->config.flush_ns);

@@ -32,6 +32,8 @@ struct fake {
     _Atomic uint32_t turns;
     _Atomic uint32_t parks;
     _Atomic int wait;         /* enum stage_wait */
+    bool ages;                /* every second answer is STAGE_WAIT_POLL instead */
+    uint32_t answers;
     uint64_t work_ns;         /* how long a turn that moves takes */
     uint64_t parked_ns;       /* last timeout */
     uint64_t park_takes_ns;   /* how long park sleeps; 0: it refuses */
@@ -83,7 +85,11 @@ static uint32_t fake_work(void *self, uint64_t now_ns)
 
 static enum stage_wait fake_waiting(void *self)
 {
-    return (enum stage_wait)atomic_load(&((struct fake *)self)->wait);
+    struct fake *fake = self;
+
+    if (fake->ages && fake->answers++ % 2 == 0)
+        return STAGE_WAIT_POLL;
+    return (enum stage_wait)atomic_load(&fake->wait);
 }
 
 static bool fake_ready(void *self)
@@ -249,6 +255,26 @@ Test(worker, a_parked_worker_takes_no_turns)
     cr_assert_leq(atomic_load(&bench.fakes[0].turns), turns + 2);
     worker_stop(&bench.worker);
     worker_fini(&bench.worker);
+}
+
+/* What a stage waits for may change between two questions: polled for at one moment, told of by a
+ * device at the next. Nobody signals here, so that a sleep on neither would be for ever. */
+Test(worker, a_wait_that_changes_is_not_slept_through)
+{
+    for (uint32_t first = 0; first < 2; first++) {
+        struct bench bench;
+
+        bench_open(&bench, 2, &device_ops);
+        for (uint32_t i = 0; i < 2; i++)
+            bench.fakes[i].park_takes_ns = MS_NS;
+        bench.fakes[0].ages = true;
+        bench.fakes[0].answers = first;
+        atomic_store(&bench.fakes[0].wait, STAGE_WAIT_DEVICE);
+        cr_assert_eq(worker_launch(&bench.worker), 0);
+        await(&bench.fakes[0].turns, 50);
+        worker_stop(&bench.worker);
+        worker_fini(&bench.worker);
+    }
 }
 
 /* For spin_ns; for longer while a device's end would not wake it. Here for ever. */
