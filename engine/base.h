@@ -49,6 +49,11 @@ static inline uint32_t min_u32(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+static inline uint32_t max_u32(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
 /* The smallest power of two >= value; value in 1..2^31. */
 static inline uint32_t round_up_power_of_two(uint32_t value)
 {

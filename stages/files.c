@@ -1,4 +1,5 @@
 /* ds_file_*: the table of open files. */
+#include "stages/read_order.h"
 #include "stages/runtime.h"
 
 #include <errno.h>

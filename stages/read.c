@@ -7,6 +7,7 @@
 #include "engine/hist.h"
 #include "engine/request.h"
 #include "stages/read_group.h"
+#include "stages/read_order.h"
 #include "stages/read_settle.h"
 
 #include <ds/queue.h>
@@ -286,20 +287,6 @@ static void hand_on(struct read_stage *stage, struct turn *turn)
     turn->finished_n = 0;
 }
 
-static bool forget(struct read_stage *stage)
-{
-    /* acquire: pairs with the exchange in read_forget */
-    const struct ds_file *file = atomic_load_explicit(&stage->forget, memory_order_acquire);
-
-    if (file == NULL)
-        return false;
-    stage->backend->forget(stage->backend_self, file);
-    /* release: pairs with the load in read_forget, whose caller closes the file then */
-    atomic_store_explicit(&stage->forget, NULL, memory_order_release);
-    event_signal(&stage->forgotten);
-    return true;
-}
-
 /* The system call that hands over transfers also brings what has ended, so that it comes first:
  * chunks that wait for the next turn would wait for its system call, too, and their place in the
  * disk's queue would be empty so long. */
@@ -319,7 +306,7 @@ static uint32_t read_work(void *self, uint64_t now_ns)
         turn.now_ns = clock_now_ns(); /* data that the kernel has is copied meanwhile */
     moved += issued + reap(stage, &turn);
     hand_on(stage, &turn);
-    moved += forget(stage);
+    moved += read_order_serve(stage);
     return moved;
 }
 
@@ -342,7 +329,7 @@ static bool read_ready(void *self)
     if (stage->in_flight > 0 && stage->backend->pending != NULL &&
         stage->backend->pending(stage->backend_self))
         return true;
-    return atomic_load_explicit(&stage->forget, memory_order_relaxed) != NULL;
+    return read_order_waits(stage);
 }
 
 static bool read_park(void *self, uint64_t timeout_ns)
@@ -393,7 +380,7 @@ int read_open(struct read_stage *stage, const struct read_backend_ops *backend,
     stage->out = out;
     stage->depth = config->depth;
     stage->manual = config->manual;
-    atomic_init(&stage->forget, NULL);
+    atomic_init(&stage->order, NULL);
     rc = ring_open(&stage->in, config->host, chunks_max);
     if (rc != 0)
         return rc;
@@ -406,47 +393,14 @@ int read_open(struct read_stage *stage, const struct read_backend_ops *backend,
         ring_close(&stage->in, config->host);
         return rc;
     }
-    event_init(&stage->forgotten);
+    event_init(&stage->ordered);
     return 0;
 }
 
 void read_close(struct read_stage *stage, const struct host *host)
 {
     stage->backend->close(stage->backend_self);
-    event_fini(&stage->forgotten);
+    event_fini(&stage->ordered);
     host_free(host, stage->waiting, stage->depth * sizeof(struct chunk *));
     ring_close(&stage->in, host);
-}
-
-/* wait_forget sleeps until the mailbox no longer holds `file`. */
-static void wait_forget(struct read_stage *stage, const struct ds_file *file)
-{
-    /* acquire: pairs with the store in forget */
-    while (atomic_load_explicit(&stage->forget, memory_order_acquire) == file) {
-        uint32_t key = event_prepare(&stage->forgotten);
-
-        if (atomic_load_explicit(&stage->forget, memory_order_acquire) != file)
-            event_cancel(&stage->forgotten);
-        else
-            event_wait(&stage->forgotten, key, EVENT_FOREVER);
-    }
-}
-
-void read_forget(struct read_stage *stage, const struct ds_file *file, struct event *event)
-{
-    const struct ds_file *held = NULL;
-
-    if (stage->manual) {
-        stage->backend->forget(stage->backend_self, file);
-        return;
-    }
-    /* The mailbox holds one; others that close a file at this moment go first. Release: pairs with
-     * the load in forget. */
-    while (!atomic_compare_exchange_strong_explicit(&stage->forget, &held, file,
-                                                    memory_order_acq_rel, memory_order_acquire)) {
-        wait_forget(stage, held);
-        held = NULL;
-    }
-    event_signal(event);
-    wait_forget(stage, file);
 }

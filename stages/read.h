@@ -9,6 +9,7 @@
 #include "engine/chunk.h"
 #include "engine/event.h"
 #include "engine/file.h"
+#include "engine/memory.h"
 #include "engine/ring.h"
 #include "engine/staging.h"
 #include "engine/worker.h"
@@ -83,6 +84,12 @@ struct read_backend_ops {
     /* Let go of whatever is kept for this file (registered descriptors). None of its chunks is in
      * flight. */
     void (*forget)(void *self, const struct ds_file *file);
+    /* Register memory of the application's. 0, or -errno with nothing left behind. NULL: it would
+     * be of no use. */
+    int (*pin)(void *self, const struct ds_memory *memory);
+    /* Undo it, also where it was not done. False: not yet, for the kernel has not taken all that
+     * was issued. */
+    bool (*unpin)(void *self, const struct ds_memory *memory);
     /* On the lane's thread, after the last transfer was reaped (asserted). */
     void (*stop)(void *self);
     void (*close)(void *self);
@@ -96,6 +103,8 @@ extern const struct read_backend_ops read_nil_ops;
 
 /* chunk_fd: the descriptor that the chunk's transfer uses now. */
 int chunk_fd(const struct chunk *chunk);
+
+struct read_order;
 
 struct read_stage {
     const struct host *host;
@@ -116,8 +125,8 @@ struct read_stage {
     struct chunk **waiting;     /* FIFO of `depth` entries */
     uint32_t waiting_head;
     bool manual;
-    _Atomic(const struct ds_file *) forget; /* request of ds_file_close; cleared when done */
-    struct event forgotten;
+    _Atomic(struct read_order *) order; /* of another thread (stages/read_order.h), or NULL */
+    struct event ordered;               /* it was carried out */
 };
 
 /* read_open makes a lane. `in` and `out` hold chunks_max entries. 0 or -errno with nothing left
@@ -126,11 +135,6 @@ struct read_stage {
 int read_open(struct read_stage *stage, const struct read_backend_ops *backend,
               const struct read_backend_config *config, uint32_t chunks_max, struct ring *out);
 void read_close(struct read_stage *stage, const struct host *host);
-
-/* read_forget asks the lane, from any thread, to let go of a file with nothing in flight, and waits
- * until it has. `event` is the lane's worker's. In a MANUAL engine the caller is the lane's thread,
- * and it is done at once. */
-void read_forget(struct read_stage *stage, const struct ds_file *file, struct event *event);
 
 extern const struct stage_ops read_stage_ops;
 

@@ -7,7 +7,6 @@
  * Where IOPOLL is asked for there is a second ring, for direct transfers (read_uring_polled.c).
  *
  * io_uring_queue_exit does not wait for what is in the kernel: whoever closes has reaped all. */
-#include "stages/read_group.h"
 #include "stages/read_uring.h"
 #include "stages/read_uring_setup.h"
 
@@ -169,80 +168,6 @@ static struct io_uring_sqe *take_sqe(struct uring *u, struct channel *channel)
     return io_uring_get_sqe(&channel->ring);
 }
 
-/* The pieces of a transfer's memory: none for a chunk alone. */
-struct pieces {
-    struct iovec *vectors;
-    uint32_t n;
-};
-
-/* Describes the memory of a group, where the kernel finds it until it has taken the entry: in a
- * pool that is empty again whenever the kernel has taken all entries. False: no room now. */
-static bool pieces_take(const struct uring *u, struct channel *channel, const struct chunk *first,
-                        struct pieces *pieces)
-{
-    *pieces = (struct pieces){0};
-    if (first->group_next == 0)
-        return true;
-    if (io_uring_sq_ready(&channel->ring) == 0)
-        channel->vectors_n = 0;
-    if (channel->vectors_n > u->depth)
-        return false;
-    pieces->vectors = &channel->vectors[channel->vectors_n];
-    pieces->n = group_vectors(first, pieces->vectors);
-    if (pieces->n > 1)
-        channel->vectors_n += pieces->n;
-    return true;
-}
-
-static void prepare_one(const struct uring *u, const struct channel *channel,
-                        struct io_uring_sqe *sqe, struct chunk *chunk, uint8_t *memory,
-                        uint64_t bytes)
-{
-    uint64_t offset = chunk->file_offset + chunk->io_done;
-    bool is_write = chunk->kind == CHUNK_WRITE;
-    int op = is_write ? IORING_OP_WRITE : IORING_OP_READ;
-    int slice;
-
-    bytes = min_u64(bytes, SLICE_BYTES);
-    slice = tables_buffer(u, channel, memory, bytes);
-    if (slice >= 0)
-        op = is_write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED;
-    io_uring_prep_rw(op, sqe, chunk_fd(chunk), memory, (unsigned)bytes, offset);
-    if (slice >= 0)
-        sqe->buf_index = (uint16_t)slice;
-}
-
-/* A group goes by READV only where its memory is in pieces: the kernel pins the pages of these for
- * each transfer. */
-static void prepare_transfer(struct uring *u, struct channel *channel, struct io_uring_sqe *sqe,
-                             struct chunk *chunk, const struct pieces *pieces)
-{
-    int file = tables_file(u, channel, chunk);
-
-    if (pieces->n > 1)
-        io_uring_prep_readv(sqe, chunk_fd(chunk), pieces->vectors, pieces->n, chunk->file_offset);
-    else if (pieces->n == 1)
-        prepare_one(u, channel, sqe, chunk, pieces->vectors->iov_base, pieces->vectors->iov_len);
-    else
-        prepare_one(u, channel, sqe, chunk, chunk->memory + chunk->io_done,
-                    chunk->io_bytes - chunk->io_done);
-    if (file >= 0) {
-        sqe->fd = file;
-        sqe->flags |= IOSQE_FIXED_FILE;
-    }
-}
-
-static void prepare(struct uring *u, struct channel *channel, struct io_uring_sqe *sqe,
-                    struct chunk *chunk, const struct pieces *pieces, unsigned tries)
-{
-    if (chunk->kind == CHUNK_FLUSH) /* it has no memory */
-        io_uring_prep_fsync(sqe, chunk_fd(chunk), IORING_FSYNC_DATASYNC);
-    else
-        prepare_transfer(u, channel, sqe, chunk, pieces);
-    kernel_takes(chunk);
-    io_uring_sqe_set_data64(sqe, (uintptr_t)chunk | tries);
-}
-
 /* issue_try: as uring_issue, for the n-th time. */
 static bool issue_try(struct uring *u, struct channel *channel, struct chunk *chunk,
                       unsigned tries)
@@ -250,12 +175,13 @@ static bool issue_try(struct uring *u, struct channel *channel, struct chunk *ch
     struct io_uring_sqe *sqe;
     struct pieces pieces;
 
-    if (!pieces_take(u, channel, chunk, &pieces))
+    if (!prepare_pieces(u, channel, chunk, &pieces))
         return false;
     sqe = take_sqe(u, channel);
     if (sqe == NULL)
         return false;
-    prepare(u, channel, sqe, chunk, &pieces, tries);
+    prepare_chunk(u, channel, sqe, chunk, &pieces);
+    io_uring_sqe_set_data64(sqe, (uintptr_t)chunk | tries);
     return true;
 }
 
@@ -430,6 +356,33 @@ static void uring_forget(void *self, const struct ds_file *file)
         tables_forget(u->polled, file);
 }
 
+static int uring_pin(void *self, const struct ds_memory *memory)
+{
+    struct uring *u = self;
+    int rc = tables_pin(&u->plain, memory);
+
+    if (rc == 0 && u->polled != NULL)
+        rc = tables_pin(u->polled, memory);
+    if (rc != 0)
+        tables_unpin(&u->plain, memory);
+    return rc;
+}
+
+/* An entry that the kernel has not taken yet names its buffer by its place in the table. */
+static bool uring_unpin(void *self, const struct ds_memory *memory)
+{
+    struct uring *u = self;
+
+    uring_flush(u);
+    if (io_uring_sq_ready(&u->plain.ring) > 0 ||
+        (u->polled != NULL && io_uring_sq_ready(&u->polled->ring) > 0))
+        return false;
+    tables_unpin(&u->plain, memory);
+    if (u->polled != NULL)
+        tables_unpin(u->polled, memory);
+    return true;
+}
+
 static void cancel_poll(struct uring *u)
 {
     struct io_uring_sqe *sqe = take_sqe(u, &u->plain);
@@ -479,6 +432,8 @@ const struct read_backend_ops read_uring_ops = {
     .reap = uring_reap,
     .park = uring_park,
     .forget = uring_forget,
+    .pin = uring_pin,
+    .unpin = uring_unpin,
     .stop = uring_stop,
     .close = uring_close,
     .park_wakes_on_event = true,

@@ -13,7 +13,7 @@ void __tsan_release(void *address);
 
 /* One registered buffer holds at most 1 GiB; nor does one operation move more (u32, and the kernel
  * stops at 2 GiB - 4 KiB). */
-#define SLICE_BYTES ((uint64_t)1 << 30)
+#define SLICE_BYTES MEMORY_PIECE_BYTES
 
 enum registration { ENTRY_EMPTY, ENTRY_REGISTERED, ENTRY_REFUSED };
 
@@ -23,14 +23,25 @@ struct file_entry {
     enum registration state;
 };
 
-/* A ring, and what is registered with it. */
+/* A piece of the application's memory that is registered. */
+struct memory_piece {
+    const uint8_t *begin;
+    uint64_t bytes; /* 0: none is */
+};
+
+/* A ring, and what is registered with it. Its table of buffers has the slices of the arena, and
+ * then the application's memory. */
 struct channel {
     struct io_uring ring;
     uint32_t in_flight;    /* transfers; neither the poll on the event nor its cancellation */
     uint32_t files_n;      /* entries of the file table; 0 = none */
     struct iovec *vectors; /* of transfers into several pieces of memory; depth + CHUNK_GROUP_MAX */
     uint32_t vectors_n;    /* in use: the kernel has not taken their entries yet */
-    bool fixed_buffers;
+    bool fixed_buffers;     /* the arena is registered */
+    bool takes_memory;      /* the table has room for the application's */
+    uint32_t slices_n;      /* of the arena */
+    uint32_t pieces_n;      /* those in use are among so many */
+    struct memory_piece pieces[DS_MEMORY_PIECES_MAX];
     struct file_entry files[2 * FILES_MAX];
 };
 
@@ -72,6 +83,22 @@ static inline void kernel_gives(struct chunk *chunk)
 #endif
 }
 
+/* The pieces of a transfer's memory: none for a chunk alone. */
+struct pieces {
+    struct iovec *vectors;
+    uint32_t n;
+};
+
+/* prepare_pieces describes the memory of a group, where the kernel finds it until it has taken the
+ * entry: in a pool that is empty again whenever the kernel has taken all entries. False: no room
+ * now. */
+bool prepare_pieces(const struct uring *u, struct channel *channel, const struct chunk *first,
+                    struct pieces *pieces);
+
+/* prepare_chunk fills the entry, but for its user_data. */
+void prepare_chunk(struct uring *u, struct channel *channel, struct io_uring_sqe *sqe,
+                   struct chunk *chunk, const struct pieces *pieces);
+
 /* A channel's tables: registered memory and files. On the lane's thread. */
 
 /* tables_start registers what the kernel takes, with each channel. The rest is reached by address
@@ -84,6 +111,11 @@ int tables_file(struct uring *u, struct channel *channel, const struct chunk *ch
 /* tables_buffer returns the registered buffer that holds all of the range, or -1. */
 int tables_buffer(const struct uring *u, const struct channel *channel, const uint8_t *memory,
                   uint64_t bytes);
+
+/* tables_pin registers memory: 0 or -errno. tables_unpin lets go of what was registered of it; the
+ * kernel has taken all that was issued. */
+int tables_pin(struct channel *channel, const struct ds_memory *memory);
+void tables_unpin(struct channel *channel, const struct ds_memory *memory);
 
 /* tables_forget must not leave a descriptor in a table: it would keep the file open. */
 void tables_forget(struct channel *channel, const struct ds_file *file);

@@ -1,5 +1,5 @@
-/* What a ring has registered: the arena in slices, and a table of files that fills as they are
- * used. */
+/* What a ring has registered: the arena in slices, memory of the application's, and a table of
+ * files that fills as they are used. */
 #include "stages/read_uring.h"
 #include "stages/read_uring_setup.h"
 
@@ -9,21 +9,64 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
-/* register_arena: 0, or why the kernel pins the arena's pages for each transfer instead. */
-static int register_arena(const struct uring *u, struct channel *channel)
+/* Empties entries of the table of buffers. What is in flight keeps what it uses. */
+static void buffers_clear(struct channel *channel, uint32_t first, uint32_t n)
+{
+    const struct iovec none = {.iov_base = NULL};
+
+    for (uint32_t i = first; i < first + n; i++) {
+        int rc = io_uring_register_buffers_update_tag(&channel->ring, i, &none, NULL, 1);
+
+        DS_ASSERT(rc == 1);
+    }
+}
+
+/* All of them, or none and -errno. */
+static int buffers_set(struct channel *channel, uint32_t first, const struct iovec *buffers,
+                       uint32_t n)
+{
+    int rc = io_uring_register_buffers_update_tag(&channel->ring, first, buffers, NULL, n);
+
+    if (rc == (int)n)
+        return 0;
+    if (rc > 0)
+        buffers_clear(channel, first, (uint32_t)rc);
+    return rc < 0 ? rc : -ENOMEM;
+}
+
+/* Cuts memory into what an entry holds. Returns how many; more than `max`: it does not fit. */
+static uint32_t buffers_cut(uint8_t *memory, uint64_t bytes, struct iovec *buffers, uint32_t max)
+{
+    uint32_t n = 0;
+
+    for (uint64_t at = 0; at < bytes; at += SLICE_BYTES, n++) {
+        if (n == max)
+            return max + 1;
+        buffers[n].iov_base = memory + at;
+        buffers[n].iov_len = min_u64(SLICE_BYTES, bytes - at);
+    }
+    return n;
+}
+
+/* register_buffers makes the table and puts the arena into it. 0, or why the kernel pins the
+ * arena's pages for each transfer instead. */
+static int register_buffers(const struct uring *u, struct channel *channel)
 {
     struct iovec slices[64];
     uint32_t n = 0;
 
-    if ((u->avoid & READ_AVOID_FIXED_BUFFERS) != 0 || u->staging == NULL)
+    if ((u->avoid & READ_AVOID_FIXED_BUFFERS) != 0)
         return -ECANCELED;
-    for (uint64_t at = 0; at < u->staging->bytes; at += SLICE_BYTES) {
-        if (n == ARRAY_LENGTH(slices))
-            return -E2BIG;
-        slices[n].iov_base = u->staging->memory + at;
-        slices[n].iov_len = min_u64(SLICE_BYTES, u->staging->bytes - at);
-        n++;
+    if (u->staging != NULL)
+        n = buffers_cut(u->staging->memory, u->staging->bytes, slices, ARRAY_LENGTH(slices));
+    if (n > ARRAY_LENGTH(slices))
+        return -E2BIG;
+    if (io_uring_register_buffers_sparse(&channel->ring, n + DS_MEMORY_PIECES_MAX) == 0) {
+        channel->takes_memory = true;
+        channel->slices_n = n;
+        return n == 0 ? -ECANCELED : buffers_set(channel, 0, slices, n);
     }
+    /* Linux before 5.19 has no empty entries */
     return n == 0 ? -ECANCELED : io_uring_register_buffers(&channel->ring, slices, n);
 }
 
@@ -63,11 +106,11 @@ static const char *mode_text(const struct uring *u)
 
 void tables_start(struct uring *u, struct read_backend_info *info)
 {
-    int buffers_rc = register_arena(u, &u->plain);
+    int buffers_rc = register_buffers(u, &u->plain);
     int files_rc = register_table(u, &u->plain);
 
     if (u->polled != NULL) {
-        u->polled->fixed_buffers = register_arena(u, u->polled) == 0;
+        u->polled->fixed_buffers = register_buffers(u, u->polled) == 0;
         register_table(u, u->polled);
     }
     if (buffers_rc != 0 && buffers_rc != -ECANCELED)
@@ -118,19 +161,68 @@ int tables_file(struct uring *u, struct channel *channel, const struct chunk *ch
     return entry->state == ENTRY_REGISTERED ? (int)index : -1;
 }
 
-int tables_buffer(const struct uring *u, const struct channel *channel, const uint8_t *memory,
-                  uint64_t bytes)
+/* Of the arena's. */
+static int slice_find(const struct uring *u, const uint8_t *memory, uint64_t bytes)
 {
-    uint64_t at;
+    uint64_t at = (uintptr_t)memory - (uintptr_t)u->staging->memory;
 
-    if (!channel->fixed_buffers)
-        return -1;
-    at = (uintptr_t)memory - (uintptr_t)u->staging->memory;
     if (at >= u->staging->bytes || bytes > u->staging->bytes - at)
         return -1;
     if (at / SLICE_BYTES != (at + bytes - 1) / SLICE_BYTES)
         return -1;
     return (int)(at / SLICE_BYTES);
+}
+
+/* Of the application's. */
+static int piece_find(const struct channel *channel, const uint8_t *memory, uint64_t bytes)
+{
+    for (uint32_t i = 0; i < channel->pieces_n; i++) {
+        const struct memory_piece *piece = &channel->pieces[i];
+        uint64_t at = (uintptr_t)memory - (uintptr_t)piece->begin;
+
+        if (at < piece->bytes && bytes <= piece->bytes - at)
+            return (int)(channel->slices_n + i);
+    }
+    return -1;
+}
+
+int tables_buffer(const struct uring *u, const struct channel *channel, const uint8_t *memory,
+                  uint64_t bytes)
+{
+    int slice = channel->fixed_buffers ? slice_find(u, memory, bytes) : -1;
+
+    return slice >= 0 ? slice : piece_find(channel, memory, bytes);
+}
+
+int tables_pin(struct channel *channel, const struct ds_memory *memory)
+{
+    struct iovec buffers[DS_MEMORY_PIECES_MAX];
+    uint32_t n = buffers_cut(memory->begin, memory->bytes, buffers, ARRAY_LENGTH(buffers));
+    int rc;
+
+    DS_ASSERT(n == memory->pieces_n && memory->first_piece + n <= ARRAY_LENGTH(channel->pieces));
+    if (!channel->takes_memory)
+        return -ENOTSUP;
+    rc = buffers_set(channel, channel->slices_n + memory->first_piece, buffers, n);
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = 0; i < n; i++)
+        channel->pieces[memory->first_piece + i] =
+            (struct memory_piece){buffers[i].iov_base, buffers[i].iov_len};
+    channel->pieces_n = max_u32(channel->pieces_n, memory->first_piece + n);
+    return 0;
+}
+
+void tables_unpin(struct channel *channel, const struct ds_memory *memory)
+{
+    for (uint32_t i = memory->first_piece; i < memory->first_piece + memory->pieces_n; i++) {
+        if (channel->pieces[i].bytes == 0)
+            continue;
+        buffers_clear(channel, channel->slices_n + i, 1);
+        channel->pieces[i].bytes = 0;
+    }
+    while (channel->pieces_n > 0 && channel->pieces[channel->pieces_n - 1].bytes == 0)
+        channel->pieces_n--;
 }
 
 void tables_forget(struct channel *channel, const struct ds_file *file)

@@ -334,6 +334,7 @@ void ds_engine_destroy(struct ds_engine **handle)
         return;
     *handle = NULL;
     DS_ASSERT(engine->queues_used == 0); /* ds_queue_destroy before ds_engine_destroy */
+    DS_ASSERT(engine->memories == NULL); /* and ds_memory_unregister */
     files_close_all(engine);
     images_close_all(engine);
     pipeline_stop(engine);
@@ -356,8 +357,10 @@ static int engine_reopen(struct ds_engine *engine, uint64_t arena_bytes)
     pipeline_stop(engine);
     engine_close(engine);
     rc = engine_open(engine);
-    if (rc == 0)
+    if (rc == 0) {
+        memories_pin_again(engine);
         return 0;
+    }
     host_log(&engine->host, DS_LOG_ERROR, "no arena of %llu MiB; keeping %llu MiB",
              (unsigned long long)(arena_bytes >> 20),
              (unsigned long long)(before.arena_bytes >> 20));
@@ -366,6 +369,8 @@ static int engine_reopen(struct ds_engine *engine, uint64_t arena_bytes)
     engine->broken = engine_open(engine) != 0;
     if (engine->broken)
         engine_close(engine);
+    else
+        memories_pin_again(engine);
     return rc;
 }
 

@@ -54,12 +54,14 @@ struct ds_engine {
     struct custom_door custom_door;   /* to what the application decodes; outlives the stage */
     struct sweep sweep;               /* of what waits for it */
 
-    pthread_mutex_t control;          /* the three tables below; never on the data path */
+    pthread_mutex_t control;          /* the tables below; never on the data path */
     uint64_t queues_used;
     bool broken;                      /* ds_engine_set_arena_bytes could not restore it */
     struct ds_file *files[FILES_MAX]; /* open, or closed with requests that were never submitted */
     uint32_t file_generation;
     struct ds_image *images;          /* as files */
+    struct ds_memory *memories;       /* registered */
+    uint64_t memory_pieces;           /* in use by them, a bit each */
 };
 
 /* pipeline_topology is the rule of DS_TOPOLOGY_AUTO. */
@@ -94,6 +96,9 @@ void engine_sweep_closing(struct ds_engine *engine);
 
 /* files_close_all frees what closed files left behind. */
 void files_close_all(struct ds_engine *engine);
+
+/* memories_pin_again registers the application's memory with lanes that are made anew. */
+void memories_pin_again(struct ds_engine *engine);
 
 /* images_close_all does so for images. */
 void images_close_all(struct ds_engine *engine);

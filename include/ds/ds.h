@@ -10,6 +10,7 @@
 #include <ds/custom.h>
 #include <ds/engine.h>
 #include <ds/file.h>
+#include <ds/memory.h>
 #include <ds/queue.h>
 
 #endif

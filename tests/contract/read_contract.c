@@ -1,5 +1,6 @@
 /* The contract of a read back end, through the stage. */
 #include "contract/read_contract.h"
+#include "stages/read_order.h"
 
 #include "engine/clock.h"
 

@@ -21,7 +21,9 @@
     X(rows_in_pieces)                                                                              \
     X(row_over_the_end)                                                                            \
     X(row_with_bad_memory)                                                                         \
-    X(random_rows)
+    X(random_rows)                                                                                 \
+    X(pinned_memory)                                                                               \
+    X(pinned_in_part)
 
 #define READ_CONTRACT_DECLARE(name) void contract_##name(const struct read_variant *variant);
 READ_CONTRACT_TABLE(READ_CONTRACT_DECLARE)

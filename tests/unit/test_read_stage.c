@@ -1,5 +1,6 @@
 /* The read stage against a back end that answers as a test wants: short, interrupted, refused. */
 #include "fake_read.h"
+#include "stages/read_order.h"
 
 #include <ds/queue.h>
 #include <inttypes.h>
