@@ -21,17 +21,21 @@ static void buffers_clear(struct channel *channel, uint32_t first, uint32_t n)
     }
 }
 
-/* All of them, or none and -errno. */
+/* All of them, or none and -errno. One at a time: of several the kernel would not tell why the rest
+ * was refused. */
 static int buffers_set(struct channel *channel, uint32_t first, const struct iovec *buffers,
                        uint32_t n)
 {
-    int rc = io_uring_register_buffers_update_tag(&channel->ring, first, buffers, NULL, n);
+    for (uint32_t i = 0; i < n; i++) {
+        int rc = io_uring_register_buffers_update_tag(&channel->ring, first + i, &buffers[i], NULL,
+                                                      1);
 
-    if (rc == (int)n)
-        return 0;
-    if (rc > 0)
-        buffers_clear(channel, first, (uint32_t)rc);
-    return rc < 0 ? rc : -ENOMEM;
+        if (rc == 1)
+            continue;
+        buffers_clear(channel, first, i);
+        return rc;
+    }
+    return 0;
 }
 
 /* Cuts memory into what an entry holds. Returns how many; more than `max`: it does not fit. */

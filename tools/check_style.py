@@ -36,7 +36,7 @@ ALLOWED_INCLUDES = {
 PROJECT_PREFIXES = ("ds/", "engine/", "stages/", "bench/", "tools/", "tests/", "support/")
 # Who sees more than one stage.
 COMPOSERS = ("stages/pipeline", "stages/runtime", "stages/files", "stages/images",
-             "stages/control")
+             "stages/memories", "stages/control")
 # (stage, the other one that it may see): why
 NEIGHBOURS = {
     ("complete", "copy"): "it waits for the tickets that copy hands out",

@@ -18,6 +18,7 @@ struct engine_run {
     struct workload workload;
     struct sequence sequence;
     struct target target;
+    struct ds_memory *registered;  /* NULL = it is not */
     struct drive drive;
     struct open_loop *open_loop;   /* NULL = drive_pass or clients_pass */
     struct clients *clients;       /* NULL = none */
@@ -53,6 +54,20 @@ static int window_open(struct engine_run *run)
     return run->order == NULL ? -ENOMEM : 0;
 }
 
+/* An application that streams into host memory would have it registered, too. Where it is refused
+ * the engine says why, and goes the longer way. */
+static void target_register(struct engine_run *run)
+{
+    struct session *session = run->session;
+
+    session->registered = false;
+    if (session->dest != DEST_HOST || session->info.read != DS_READ_URING ||
+        run->workload.codec != 0 || !session->options->registers)
+        return;
+    session->registered = ds_memory_register(session->engine, run->target.host, run->target.bytes,
+                                             &run->registered) == 0;
+}
+
 static int run_target_open(struct engine_run *run)
 {
     uint64_t bytes = run->workload.size * run->workload.depth;
@@ -61,7 +76,9 @@ static int run_target_open(struct engine_run *run)
                     ? window_open(run)
                     : target_open(&run->target, run->session->dest, &run->session->gpu, bytes);
 
-    if (error != 0)
+    if (error == 0)
+        target_register(run);
+    else
         complain("no memory for a destination of %s: %s; use a smaller --size or --depth",
                  size_text(size, run->workload.verify ? run->workload.size : bytes),
                  strerror(-error));
@@ -126,6 +143,7 @@ void engine_run_close(struct engine_run **run)
     clients_close(&r->clients);
     drive_close(&r->drive);
     packed_close(&r->packed);
+    ds_memory_unregister(&r->registered);
     target_close(&r->target);
     sequence_close(&r->sequence);
     free(r->order);

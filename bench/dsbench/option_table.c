@@ -286,6 +286,10 @@ const struct option_row option_rows[] = {
     {"warm", OPTION_ON, STREAM, AT(warm), 0, 0, NULL, NULL,
      "read the files once before (default)"},
     {"no-warm", OPTION_OFF, STREAM, AT(warm), 0, 0, NULL, NULL, "do not"},
+    {"register", OPTION_ON, STREAM & ~FRAMES, AT(registers), 0, 0, NULL, NULL,
+     "a destination in host memory is registered with\n"
+     "io_uring, as fio's buffers are (default)"},
+    {"no-register", OPTION_OFF, STREAM & ~FRAMES, AT(registers), 0, 0, NULL, NULL, "it is not"},
     {"dir", OPTION_TEXT, STREAM, AT(dir), 0, 0, NULL, "DIR",
      "where to make files (default $TMPDIR or /var/tmp)"},
     {"bytes", OPTION_SIZE, STREAM | CODEC, AT(make_bytes), 4096, 16384 * GIBI, NULL, "BYTES",

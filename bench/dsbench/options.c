@@ -332,7 +332,7 @@ int options_parse(int argc, char **argv, struct options *options)
 {
     int status;
 
-    *options = (struct options){.warm = true, .lanes = 1, .seed = 1};
+    *options = (struct options){.warm = true, .registers = true, .lanes = 1, .seed = 1};
     status = command_parse(argc, argv, options);
     if (status < 0)
         status = arguments_parse(argc - 1, argv + 1, options);

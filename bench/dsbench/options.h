@@ -66,6 +66,7 @@ struct options {
     uint32_t lanes;
     uint64_t arena_bytes; /* 0 = the engine's default */
     bool warm;
+    bool registers; /* destinations in host memory */
     bool verify;
     bool verbose;
     const char *json; /* path, "-" for stdout, or NULL */

@@ -222,7 +222,8 @@ static void device_print(FILE *out, const struct session *s)
     if (s->dest == DEST_NIL)
         fputs("device      none: --dest nil, nothing is copied\n", out);
     else if (s->dest == DEST_HOST && s->device_reason[0] == '\0')
-        fputs("device      none: --dest host\n", out);
+        fprintf(out, "device      none: --dest host%s\n",
+                s->registered ? ", registered with io_uring" : "");
     else if (s->dest == DEST_HOST)
         fprintf(out, "device      none, copying to host memory: %s\n", s->device_reason);
     else

@@ -83,6 +83,7 @@ static void path_write(struct json *json, const struct session *s)
     json_string(json, "arena", s->info.arena_kind);
     json_number(json, "arena_node", s->info.arena_node);
     json_bool(json, "fixed_buffers", s->info.uring_fixed_buffers);
+    json_bool(json, "registered", s->registered);
     json_bool(json, "defer_taskrun", s->info.uring_defer_taskrun);
     json_string(json, "uring_poll", uring_poll_name(s));
     json_object_end(json);

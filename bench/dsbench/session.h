@@ -22,6 +22,7 @@ struct session {
     struct ds_engine_info info;
     struct ds_file **files;   /* as inputs.list */
     struct ds_file_info file; /* of the first */
+    bool registered;          /* the destination of the last run, in host memory */
 };
 
 /* session_open checks or makes the files, finds the device, starts the engine, and warms the files.

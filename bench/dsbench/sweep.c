@@ -70,13 +70,13 @@ static void point_identify(struct point *p, const struct inputs *inputs)
 
     snprintf(p->id, sizeof(p->id),
              "%s depth %u %s codec %s-%u %s dest %s device %s direct %s lanes %u arena %" PRIu64
-             " rounds %u seconds %g requests %" PRIu64 " warm %d seed %" PRIu64
+             " rounds %u seconds %g requests %" PRIu64 " warm %d register %d seed %" PRIu64
              " files %u of %s %s",
              size_text(size, p->workload.size), p->workload.depth, p->variant->name,
              option_word("codec", o->codec), o->level, o->sequential ? "sequential" : "random",
              dest_name((enum dest)o->dest), o->device != NULL ? o->device : "any",
              option_word("direct", o->direct), o->lanes, o->arena_bytes, o->rounds, o->seconds,
-             o->requests, o->warm, o->seed, inputs->n, size_text(made, inputs->bytes),
+             o->requests, o->warm, o->registers, o->seed, inputs->n, size_text(made, inputs->bytes),
              o->files_n > 0 ? o->files[0] : "made");
 }
 

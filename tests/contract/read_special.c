@@ -1,6 +1,7 @@
 /* What concerns one back end only: an arena of several registered buffers, and threads that take
  * turns on a manual lane. */
 #include "contract/read_contract.h"
+#include "stages/read_order.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -64,6 +65,50 @@ Test(special, arena_of_several_buffers)
     lane_close(&lane);
     sample_close(&sample);
     munmap(staging.memory, staging.bytes);
+}
+
+/* Registered memory of 1 GiB and a piece behind it: each is reached by its pages, and where the
+ * second is refused the first is let go. */
+Test(special, memory_of_several_pieces)
+{
+    static const struct read_variant variant = {.ops = &read_uring_ops, .manual = true};
+    struct staging memory = {0};
+    struct ds_memory registered = {.pieces_n = 2, .first_piece = DS_MEMORY_PIECES_MAX - 2};
+    struct sample sample;
+    struct lane lane;
+
+    if (!map_large(&memory)) {
+        fprintf(stderr, "skipped: no 1 GiB of address space: errno %d\n", errno);
+        cr_skip_test("no address space");
+    }
+    registered.begin = memory.memory;
+    registered.bytes = memory.bytes;
+    sample_open(&sample, 65536, 0, 1);
+    lane_open(&lane, &variant);
+    for (uint32_t refused = 0; refused < 2; refused++) {
+        static const int64_t starts[] = {0, GIB - 8192, GIB, GIB + WINDOW_BYTES - 8192};
+        int rc;
+
+        if (refused)
+            munmap(memory.memory + GIB + 65536, 4096);
+        rc = read_pin(&lane.stage, &registered, NULL);
+        cr_assert_eq(rc, refused ? -EFAULT : 0, "errno %d", -rc);
+        for (uint32_t i = 0; i < ARRAY_LENGTH(starts) - refused; i++) {
+            struct wish wish = {.file = &sample.file, .bytes = 8192,
+                                .memory = memory.memory + starts[i]};
+            struct chunk *chunk;
+
+            cr_assert_eq(mprotect(wish.memory, wish.bytes, PROT_NONE), 0);
+            chunk = lane_do(&lane, &wish);
+            cr_assert_eq(mprotect(wish.memory, wish.bytes, PROT_READ | PROT_WRITE), 0);
+            cr_assert_eq(chunk->error, refused ? -EFAULT : 0, "at %lld", (long long)starts[i]);
+            cr_assert(refused || memcmp(wish.memory, sample.model, wish.bytes) == 0);
+        }
+        read_unpin(&lane.stage, &registered, NULL);
+    }
+    lane_close(&lane);
+    sample_close(&sample);
+    munmap(memory.memory, memory.bytes);
 }
 
 struct turns {
