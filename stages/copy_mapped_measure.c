@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -14,7 +15,9 @@
 
 #define WINDOW_BYTES (2u << 20)
 #define PIECE_BYTES (64u << 10) /* much more than write buffers hold */
-#define LAPS 4u                 /* the first one meets page faults */
+#define SOURCE_BYTES (4u << 20)
+#define SAMPLES_MIN 32u         /* fewer tell nothing */
+#define SAMPLES_MAX 512u
 #define SUBMISSIONS 8u
 
 /* How bytes get there: the kernel's copy of a buffered read, and that of a memory source. Memory
@@ -23,11 +26,15 @@ enum way { WAY_KERNEL, WAY_MEMCPY, WAYS };
 
 enum place { PLACE_MAPPING, PLACE_STAGING, PLACES };
 
+/* Each piece is from where and to where none was for a while, as under load: a core's caches hold
+ * less than the source, and than the staging that is written meanwhile. */
 struct measure {
-    int file;              /* PIECE_BYTES, in memory */
+    int file;              /* SOURCE_BYTES, in memory */
     const uint8_t *source; /* the same, mapped */
     uint8_t *places[PLACES];
-    uint32_t pieces_n;     /* in each place */
+    uint32_t pieces_n[PLACES];
+    uint32_t samples_n;
+    uint64_t samples_ns[PLACES][SAMPLES_MAX];
 };
 
 static int source_open(struct measure *m)
@@ -35,17 +42,18 @@ static int source_open(struct measure *m)
     struct rlimit limit;
     void *source;
 
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < PIECE_BYTES)
+    m->file = -1;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < SOURCE_BYTES)
         return -EFBIG; /* which else comes with a signal */
     m->file = memfd_create("ds-measure", MFD_CLOEXEC);
     if (m->file < 0)
         return -errno;
-    if (ftruncate(m->file, PIECE_BYTES) != 0)
+    if (ftruncate(m->file, SOURCE_BYTES) != 0)
         return -errno;
-    source = mmap(NULL, PIECE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, m->file, 0);
+    source = mmap(NULL, SOURCE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, m->file, 0);
     if (source == MAP_FAILED)
         return -errno;
-    memset(source, 0x5a, PIECE_BYTES); /* pages that exist */
+    memset(source, 0x5a, SOURCE_BYTES); /* pages that exist */
     m->source = source;
     return 0;
 }
@@ -53,45 +61,67 @@ static int source_open(struct measure *m)
 static void source_close(const struct measure *m)
 {
     if (m->source != NULL)
-        munmap((void *)(uintptr_t)m->source, PIECE_BYTES);
+        munmap((void *)(uintptr_t)m->source, SOURCE_BYTES);
     if (m->file >= 0)
         close(m->file);
 }
 
-/* 0 or -errno. */
-static int piece_write(const struct measure *m, enum way way, uint8_t *to)
+/* Writes the i-th piece. 0 or -errno. */
+static int piece_write(const struct measure *m, enum way way, enum place place, uint32_t i)
 {
+    uint64_t from = i % (SOURCE_BYTES / PIECE_BYTES) * (uint64_t)PIECE_BYTES;
+    uint8_t *to = m->places[place] + i % m->pieces_n[place] * (uint64_t)PIECE_BYTES;
     ssize_t n;
 
     if (way == WAY_MEMCPY) {
-        memcpy(to, m->source, PIECE_BYTES);
+        memcpy(to, m->source + from, PIECE_BYTES);
         return 0;
     }
-    n = pread(m->file, to, PIECE_BYTES, 0);
+    n = pread(m->file, to, PIECE_BYTES, (off_t)from);
     if (n < 0)
         return -errno;
     return n == PIECE_BYTES ? 0 : -EFAULT; /* it stops where it cannot write */
 }
 
-/* best[place]: the least that a piece took: whatever else runs only adds to it. 0 or -errno. */
-static int way_measure(const struct measure *m, enum way way, uint64_t best[PLACES])
+/* 0 or -errno. */
+static int way_measure(struct measure *m, enum way way)
 {
     uint64_t end_ns = clock_now_ns() + COPY_MAPPED_MEASURE_NS / WAYS, now_ns = 0;
 
-    best[PLACE_MAPPING] = best[PLACE_STAGING] = UINT64_MAX;
-    for (uint32_t i = 0; i < LAPS * m->pieces_n && now_ns < end_ns; i++) {
+    /* the first lap over the mapping meets page faults */
+    for (uint32_t i = 0; i < m->pieces_n[PLACE_MAPPING]; i++) {
+        int error = piece_write(m, way, PLACE_MAPPING, i);
+
+        if (error != 0)
+            return error;
+    }
+    for (m->samples_n = 0; m->samples_n < SAMPLES_MAX &&
+                           (m->samples_n < SAMPLES_MIN || now_ns < end_ns); m->samples_n++) {
         for (uint32_t place = 0; place < PLACES; place++) {
             uint64_t begun_ns = clock_now_ns();
-            int error =
-                piece_write(m, way, m->places[place] + i % m->pieces_n * (uint64_t)PIECE_BYTES);
+            int error = piece_write(m, way, (enum place)place, m->samples_n);
 
             if (error != 0)
                 return error;
             now_ns = clock_now_ns();
-            best[place] = min_u64(best[place], now_ns - begun_ns);
+            m->samples_ns[place][m->samples_n] = now_ns - begun_ns;
         }
     }
     return 0;
+}
+
+static int time_compare(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+    return left < right ? -1 : left > right;
+}
+
+/* The median: the least of them found what it writes to in a cache, by chance. */
+static uint64_t place_ns(struct measure *m, enum place place)
+{
+    qsort(m->samples_ns[place], m->samples_n, sizeof(uint64_t), time_compare);
+    return m->samples_ns[place][m->samples_n / 2];
 }
 
 static uint32_t per_mib(uint64_t piece_ns)
@@ -100,23 +130,23 @@ static uint32_t per_mib(uint64_t piece_ns)
 }
 
 /* Of the ways, that for which the mapping is worse. 0 or -errno. */
-static int writes_measure(const struct measure *m, struct mapped_figures *figures)
+static int writes_measure(struct measure *m, struct mapped_figures *figures)
 {
     int64_t worst = INT64_MIN;
 
     for (uint32_t way = 0; way < WAYS; way++) {
-        uint64_t best[PLACES];
-        int error = way_measure(m, (enum way)way, best);
-        int64_t extra;
+        int error = way_measure(m, (enum way)way);
+        uint64_t mapping_ns, staging_ns;
 
         if (error != 0)
             return error;
-        extra = (int64_t)(best[PLACE_MAPPING] - best[PLACE_STAGING]);
-        if (extra <= worst)
+        mapping_ns = place_ns(m, PLACE_MAPPING);
+        staging_ns = place_ns(m, PLACE_STAGING);
+        if ((int64_t)(mapping_ns - staging_ns) <= worst)
             continue;
-        worst = extra;
-        figures->mapping_ns = per_mib(best[PLACE_MAPPING]);
-        figures->staging_ns = per_mib(best[PLACE_STAGING]);
+        worst = (int64_t)(mapping_ns - staging_ns);
+        figures->mapping_ns = per_mib(mapping_ns);
+        figures->staging_ns = per_mib(staging_ns);
     }
     return 0;
 }
@@ -170,21 +200,27 @@ void copy_mapped_measure(struct ds_vulkan_backend *backend, const struct host *h
 {
     uint64_t bytes = min_u64(WINDOW_BYTES, align_down_u64(staging->bytes, PIECE_BYTES));
     uint64_t begun_ns = clock_now_ns();
-    struct measure m = {.file = -1, .pieces_n = (uint32_t)(bytes / PIECE_BYTES)};
+    struct measure *m = host_calloc(host, 1, sizeof(*m));
     struct mapped_figures figures = {.submit_ns = 0};
     struct vulkan_buffer window;
     int error = vulkan_buffer_open(&window, &backend->device, host, VULKAN_BUFFER_WINDOW, bytes);
 
-    DS_ASSERT(m.pieces_n > 0);
-    m.places[PLACE_MAPPING] = window.mapped;
-    m.places[PLACE_STAGING] = staging->memory;
+    DS_ASSERT(bytes > 0);
     if (error == 0)
-        error = source_open(&m);
-    if (error == 0)
-        error = writes_measure(&m, &figures);
+        error = m != NULL ? 0 : -ENOMEM;
+    if (error == 0) {
+        m->places[PLACE_MAPPING] = window.mapped;
+        m->places[PLACE_STAGING] = staging->memory;
+        m->pieces_n[PLACE_MAPPING] = (uint32_t)(bytes / PIECE_BYTES);
+        m->pieces_n[PLACE_STAGING] = (uint32_t)(staging->bytes / PIECE_BYTES);
+        error = source_open(m);
+        if (error == 0)
+            error = writes_measure(m, &figures);
+        source_close(m);
+    }
     if (error == 0)
         figures.submit_ns = submit_measure(backend, host);
-    source_close(&m);
+    host_free(host, m, sizeof(*m));
     vulkan_buffer_close(&window, &backend->device);
     if (error == 0)
         tell(backend, host, &figures, clock_now_ns() - begun_ns);

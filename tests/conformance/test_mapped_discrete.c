@@ -256,9 +256,9 @@ Test(mapped_discrete, a_limit_on_the_size_of_files)
 
     fake_discrete = (struct fake_discrete){.when_mapped = limit_files};
     BACKEND(&g, .batch_regions_max = 16);
-    measure_below(&g, (64 << 10) - 1, "could not be measured", strerror(EFBIG));
+    measure_below(&g, (4 << 20) - 1, "could not be measured", strerror(EFBIG));
     measure_below(&g, 4096, "could not be measured", "requests go by way of staging");
-    measure_below(&g, 64 << 10, "measured", "measured in");
+    measure_below(&g, 4 << 20, "measured", "measured in");
     cr_assert_eq(fake_discrete.windows, 3);
     ds_vulkan_backend_destroy(&g.backend);
     vk_util_close(&g.vk);
