@@ -39,7 +39,7 @@ int copy_open(struct copy_stage *stage, const struct copy_config *config, uint32
         stage->batches_n = config->gpu->batches_max(config->gpu_self);
         stage->regions_max = config->gpu->regions_max(config->gpu_self);
         stage->bytes_max = config->gpu->bytes_max(config->gpu_self);
-        stage->bytes_limit = min_u64(COPY_BYTES_LEAST, stage->bytes_max);
+        copy_batch_limit(stage);
         stage->manual = config->gpu->manual(config->gpu_self);
         stage->decodes = config->gpu->decode != NULL && config->gpu->decode(config->gpu_self).on;
     }

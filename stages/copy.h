@@ -47,6 +47,7 @@ struct copy_gpu_ops {
     uint32_t (*batches_max)(void *self); /* 1..COPY_BATCHES_MAX */
     uint32_t (*regions_max)(void *self); /* chunks in one batch */
     uint64_t (*bytes_max)(void *self);   /* a batch is full once it has so many */
+    uint64_t (*bytes_least)(void *self); /* and is not worth its submission with less */
     /* What the GPU decodes; the rule holds for as long as the stage is open. */
     struct gpu_decode (*decode)(void *self);
     /* Take what a chunk needs that the GPU decodes (packed, not failed) to be part of batch
@@ -124,7 +125,7 @@ struct copy_stage {
     struct copy_batch batches[COPY_BATCHES_MAX];
     uint32_t batches_n, regions_max;
     uint64_t bytes_max;
-    uint64_t bytes_limit;        /* of the open batch: see batch_limit */
+    uint64_t bytes_limit;        /* of the open batch: see copy_batch_limit */
     uint64_t unfinished_bytes;   /* in batches that are not free */
     uint64_t peak_bytes;         /* the most of these, of late */
     uint64_t opened_n;           /* batches ever opened: the next is opened_n % batches_n */

@@ -98,15 +98,16 @@ void copy_batch_signal(struct copy_batch *batch, struct chunk *chunk)
     batch->signal_chunks[batch->signal_chunks_n++] = chunk;
 }
 
-/* A submission costs a GPU some time whatever its size (12 us on an H100), in which it moves
- * nothing, so that batches shall be large; but with all that is under way in one of them the GPU
+/* A submission costs a GPU some time whatever its size, in which it moves nothing, so that batches
+ * shall be large; but with all that is under way in one of them the GPU
  * has nothing to do until new requests come. So a batch takes half. */
-static void bytes_limit(struct copy_stage *stage)
+void copy_batch_limit(struct copy_stage *stage)
 {
+    uint64_t least = stage->config.gpu->bytes_least(stage->config.gpu_self);
+
     stage->peak_bytes -= stage->peak_bytes / 16;
     stage->peak_bytes = max_u64(stage->peak_bytes, stage->unfinished_bytes);
-    stage->bytes_limit = min_u64(max_u64(stage->peak_bytes / 2, COPY_BYTES_LEAST),
-                                 stage->bytes_max);
+    stage->bytes_limit = min_u64(max_u64(stage->peak_bytes / 2, least), stage->bytes_max);
 }
 
 void copy_batch_end(struct copy_stage *stage)
@@ -121,7 +122,7 @@ void copy_batch_end(struct copy_stage *stage)
     stage->held = false;
     stage->flush_wanted = false;
     if (!batch->decodes)
-        bytes_limit(stage);
+        copy_batch_limit(stage);
     /* release: the batch, before it is announced; pairs with the acquire in copy_submit */
     atomic_fetch_add_explicit(&stage->ready_n, 1, memory_order_release);
 }

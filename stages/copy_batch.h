@@ -5,7 +5,6 @@
 
 #include "stages/copy.h"
 
-#define COPY_BYTES_LEAST ((uint64_t)1 << 20) /* a batch below that is not worth its submission */
 
 /* copy_batch_open makes the tables of a batch of at most regions_max chunks. 0 or -ENOMEM, after
  * which copy_batch_close is still to be called; it takes a batch of zeros too. */
@@ -29,6 +28,9 @@ static inline uint32_t copy_batch_slots(const struct copy_stage *stage)
 {
     return stage->batches_n - (uint32_t)(stage->opened_n - stage->freed_n);
 }
+
+/* copy_batch_limit sets how many bytes the next batch may take. */
+void copy_batch_limit(struct copy_stage *stage);
 
 /* copy_batch_may_begin: is there a free batch that copies may have? */
 bool copy_batch_may_begin(const struct copy_stage *stage);

@@ -28,8 +28,7 @@ static int open_decode(struct copy_decoder *decoder, struct ds_vulkan_backend *b
     decoder->rule.gathers = must_gather(backend, nv);
     decoder->rule.verdicts = !nv;
     /* software sleeps in its waits, and needs the processor for the work itself */
-    decoder->rule.leaves_young =
-        backend->device.properties.deviceType != VK_PHYSICAL_DEVICE_TYPE_CPU;
+    decoder->rule.leaves_young = !vulkan_device_is_software(&backend->device);
     decoder->rule.align = nv ? 4 : 1;
     decoder->rule.scratch_bytes = backend->decode_scratch_bytes;
     return vulkan_decode_open(&decoder->decode, &backend->device, host, nv,

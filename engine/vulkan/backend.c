@@ -107,7 +107,7 @@ static void log_choice(const struct ds_vulkan_backend *backend)
  * wherever it was measured on discrete GPUs. Software runs a shader lane by lane. */
 static uint32_t scatter_rule(const struct vulkan_device *device)
 {
-    return device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU ? 0 : 64u << 10;
+    return vulkan_device_is_software(device) ? 0 : 64u << 10;
 }
 
 /* Decides who copies what; the measurement is left to the first engine. */
@@ -115,7 +115,7 @@ static int open_path(struct ds_vulkan_backend *backend,
                      const struct ds_vulkan_backend_config *config)
 {
     const struct vulkan_device *device = &backend->device;
-    bool software = device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    bool software = vulkan_device_is_software(device);
     bool measure = config->copy_path == DS_VULKAN_PATH_MEASURE ||
                    (config->copy_path == DS_VULKAN_PATH_AUTO && device->own && !software &&
                     config->queue_mode != DS_VULKAN_QUEUE_MANUAL);

@@ -24,7 +24,7 @@ static const char *decode_lacks(const struct vulkan_device *device, bool nv)
 static void settle_auto(struct ds_vulkan_backend *backend, bool measure)
 {
     const struct vulkan_device *device = &backend->device;
-    bool software = device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    bool software = vulkan_device_is_software(device);
     const char *lacks = decode_lacks(device, false);
 
     backend->decode_path = DS_VULKAN_DECODE_AUTO;

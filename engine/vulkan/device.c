@@ -42,7 +42,7 @@ static void describe_device(struct vulkan_device *device)
     device->import_align_bytes = import.minImportedHostPointerAlignment;
     device->unified_memory =
         device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ||
-        device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+        vulkan_device_is_software(device);
 }
 
 struct features {
@@ -199,7 +199,7 @@ static enum family_use family_use_of(const struct vulkan_device *device,
                                      enum ds_vulkan_copy_path path, bool decodes)
 {
     bool capable = DS_HAVE_SHADERS && device->has_buffer_address && device->has_byte_storage;
-    bool software = device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    bool software = vulkan_device_is_software(device);
 
     if (decodes || (capable && path == DS_VULKAN_PATH_SCATTER))
         return FAMILY_MUST_HAVE_COMPUTE;

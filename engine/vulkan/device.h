@@ -43,6 +43,12 @@ int vulkan_device_create(struct vulkan_device *device, const struct host *host, 
 int vulkan_device_borrow(struct vulkan_device *device, const struct host *host,
                          const struct ds_vulkan_backend_config *config);
 
+/* vulkan_device_is_software: its work takes the CPU's time. */
+static inline bool vulkan_device_is_software(const struct vulkan_device *device)
+{
+    return device->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+}
+
 /* vulkan_device_can_scatter: shaders may copy bytes between addresses on the device's queue. */
 bool vulkan_device_can_scatter(const struct vulkan_device *device);
 

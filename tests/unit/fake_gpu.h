@@ -13,6 +13,8 @@
 #define FAKE_TICKETS 64 /* the last ones, of which something is remembered */
 #define VK_LOST (-4)
 
+#define FAKE_BYTES_LEAST ((uint64_t)1 << 20)
+
 struct fake_gpu {
     uint32_t batches_max, regions_max;
     uint64_t bytes_max;            /* of a batch; 0 = any number */
@@ -64,6 +66,12 @@ static inline uint32_t fake_gpu_batches_max(void *self)
 static inline uint32_t fake_gpu_regions_max(void *self)
 {
     return ((struct fake_gpu *)self)->regions_max;
+}
+
+static inline uint64_t fake_gpu_bytes_least(void *self)
+{
+    (void)self;
+    return FAKE_BYTES_LEAST;
 }
 
 static inline uint64_t fake_gpu_bytes_max(void *self)
@@ -226,6 +234,7 @@ static const struct copy_gpu_ops fake_gpu_ops = {
     .batches_max = fake_gpu_batches_max,
     .regions_max = fake_gpu_regions_max,
     .bytes_max = fake_gpu_bytes_max,
+    .bytes_least = fake_gpu_bytes_least,
     .decode = fake_gpu_decode,
     .take = fake_gpu_take,
     .release = fake_gpu_release,
