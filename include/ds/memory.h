@@ -21,8 +21,9 @@ struct ds_memory;
 
 /* ds_memory_register pins the pages of [memory, memory + bytes), once for each read lane, until
  * ds_memory_unregister. On 0 *registered is set and the caller owns it; the memory stays the
- * caller's and must stay mapped. Ranges may overlap, and need no alignment. Without this call
- * everything works the same, but slower.
+ * caller's, and must stay mapped as it is: the transfers go to these pages, not to what is mapped
+ * at their address later. Ranges may overlap, and need no alignment. Without this call everything
+ * works the same, but slower.
  *   -EINVAL   memory is NULL, bytes is 0, or the range wraps around
  *   -ENOTSUP  reads do not go by io_uring (ds_engine_info.read), or Linux before 5.19
  *   -ENOSPC   more than DS_MEMORY_PIECES_MAX pieces
