@@ -62,6 +62,20 @@ static void memory_unpin(struct ds_engine *engine, const struct ds_memory *memor
     }
 }
 
+static const char *refusal_cause(int error)
+{
+    switch (error) {
+    case -ENOTSUP: /* EOPNOTSUPP is the same number */
+        return "reads do not go by io_uring, Linux before 5.19, or a file's or a device's memory";
+    case -EFAULT:
+        return "not all of it is mapped and writable, or it is a file's or a device's";
+    case -ENOMEM:
+        return "RLIMIT_MEMLOCK (ulimit -l), for each read lane, or memory is short";
+    default:
+        return "no known cause";
+    }
+}
+
 /* 0, or -errno with none of the lanes changed, and logged. */
 static int memory_pin(struct ds_engine *engine, const struct ds_memory *memory)
 {
@@ -72,10 +86,9 @@ static int memory_pin(struct ds_engine *engine, const struct ds_memory *memory)
     if (rc == 0)
         return 0;
     memory_unpin(engine, memory);
-    host_log(&engine->host, DS_LOG_WARNING,
-             "%llu bytes at %p are not registered with io_uring: %s; RLIMIT_MEMLOCK (ulimit -l), "
-             "the read back end, or the kind of memory (ds/memory.h)",
-             (unsigned long long)memory->bytes, (void *)memory->begin, strerror(-rc));
+    host_log(&engine->host, DS_LOG_WARNING, "%llu bytes at %p are not registered: %s; %s",
+             (unsigned long long)memory->bytes, (void *)memory->begin, strerror(-rc),
+             refusal_cause(rc));
     return rc;
 }
 

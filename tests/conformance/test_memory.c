@@ -147,6 +147,28 @@ RIG_TEST(memory, stays_registered_with_a_new_arena)
     memory_close(&m);
 }
 
+static void keep_line(void *ctx, enum ds_log_level level, const char *message)
+{
+    (void)level;
+    snprintf(ctx, 256, "%s", message);
+}
+
+/* A refusal names its cause. */
+Test(memory, that_cannot_be_written_is_named)
+{
+    static char line[256];
+    struct memory_rig m;
+
+    memory_open(&m, DS_TOPOLOGY_SHARED,
+                ds_engine_config(.arena_bytes = 4 << 20, .log = keep_line, .log_ctx = line,
+                                 .log_level = DS_LOG_WARNING));
+    cr_assert_eq(mprotect(m.memory, BYTES, PROT_READ), 0);
+    cr_assert_eq(ds_memory_register(m.rig.engine, m.memory, BYTES, &m.registered), -EFAULT);
+    cr_assert_not_null(strstr(line, "1048576 bytes at "), "%s", line);
+    cr_assert_not_null(strstr(line, "mapped and writable"), "%s", line);
+    memory_close(&m);
+}
+
 RIG_TEST(memory, that_is_bad_is_refused)
 {
     struct ds_memory *all[DS_MEMORY_PIECES_MAX], *more = NULL;
