@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-_Static_assert(DS_MEMORY_PIECES_MAX == 64, "one word tells which are in use");
+_Static_assert(DS_MEMORY_PIECES_MAX == 64, "a bit of one word for each");
 
 static uint64_t pieces_mask(const struct ds_memory *memory)
 {
@@ -15,14 +15,16 @@ static uint64_t pieces_mask(const struct ds_memory *memory)
 }
 
 /* Finds a place for its pieces, side by side. The caller holds `control`. */
-static int pieces_take(struct ds_engine *engine, struct ds_memory *memory)
+static int pieces_place(const struct ds_engine *engine, struct ds_memory *memory)
 {
+    uint64_t used = 0;
+
+    for (const struct ds_memory *other = engine->memories; other != NULL; other = other->next)
+        used |= pieces_mask(other);
     for (memory->first_piece = 0; memory->first_piece + memory->pieces_n <= DS_MEMORY_PIECES_MAX;
          memory->first_piece++) {
-        if ((engine->memory_pieces & pieces_mask(memory)) == 0) {
-            engine->memory_pieces |= pieces_mask(memory);
+        if ((used & pieces_mask(memory)) == 0)
             return 0;
-        }
     }
     return -ENOSPC;
 }
@@ -33,7 +35,7 @@ static int memory_enlist(struct ds_engine *engine, struct ds_memory *memory)
     int rc;
 
     pthread_mutex_lock(&engine->control);
-    rc = engine->broken ? -ENOMEM : pieces_take(engine, memory);
+    rc = engine->broken ? -ENOMEM : pieces_place(engine, memory);
     if (rc == 0) {
         memory->next = engine->memories;
         engine->memories = memory;
@@ -50,7 +52,6 @@ static void memory_strike(struct ds_engine *engine, const struct ds_memory *memo
     while (*at != memory)
         at = &(*at)->next;
     *at = memory->next;
-    engine->memory_pieces &= ~pieces_mask(memory);
     pthread_mutex_unlock(&engine->control);
 }
 

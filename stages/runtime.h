@@ -61,7 +61,6 @@ struct ds_engine {
     uint32_t file_generation;
     struct ds_image *images;          /* as files */
     struct ds_memory *memories;       /* registered */
-    uint64_t memory_pieces;           /* in use by them, a bit each */
 };
 
 /* pipeline_topology is the rule of DS_TOPOLOGY_AUTO. */
