@@ -19,6 +19,8 @@ static int pieces_place(const struct ds_engine *engine, struct ds_memory *memory
 {
     uint64_t used = 0;
 
+    if (memory->pieces_n > DS_MEMORY_PIECES_MAX)
+        return -ENOSPC;
     for (const struct ds_memory *other = engine->memories; other != NULL; other = other->next)
         used |= pieces_mask(other);
     for (memory->first_piece = 0; memory->first_piece + memory->pieces_n <= DS_MEMORY_PIECES_MAX;
@@ -41,6 +43,10 @@ static int memory_enlist(struct ds_engine *engine, struct ds_memory *memory)
         engine->memories = memory;
     }
     pthread_mutex_unlock(&engine->control);
+    if (rc == -ENOSPC)
+        host_log(&engine->host, DS_LOG_WARNING,
+                 "an engine registers at most %d pieces of %d GiB; unregister some, or make another "
+                 "engine", DS_MEMORY_PIECES_MAX, (int)(MEMORY_PIECE_BYTES >> 30));
     return rc;
 }
 
@@ -107,15 +113,13 @@ int ds_memory_register(struct ds_engine *engine, void *memory, uint64_t bytes,
 
     if (memory == NULL || bytes == 0 || bytes > UINTPTR_MAX - (uintptr_t)memory)
         return -EINVAL;
-    if (bytes > DS_MEMORY_PIECES_MAX * MEMORY_PIECE_BYTES)
-        return -ENOSPC;
     m = host_calloc(&engine->host, 1, sizeof(*m));
     if (m == NULL)
         return -ENOMEM;
     m->engine = engine;
     m->begin = memory;
     m->bytes = bytes;
-    m->pieces_n = (uint32_t)((bytes + MEMORY_PIECE_BYTES - 1) / MEMORY_PIECE_BYTES);
+    m->pieces_n = (uint32_t)min_u64((bytes - 1) / MEMORY_PIECE_BYTES + 1, UINT32_MAX);
     rc = memory_enlist(engine, m);
     if (rc == 0) {
         rc = memory_pin(engine, m);

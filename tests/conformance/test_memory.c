@@ -154,7 +154,7 @@ static void keep_line(void *ctx, enum ds_log_level level, const char *message)
 }
 
 /* A refusal names its cause. */
-Test(memory, that_cannot_be_written_is_named)
+Test(memory, that_is_refused_is_named)
 {
     static char line[256];
     struct memory_rig m;
@@ -166,6 +166,8 @@ Test(memory, that_cannot_be_written_is_named)
     cr_assert_eq(ds_memory_register(m.rig.engine, m.memory, BYTES, &m.registered), -EFAULT);
     cr_assert_not_null(strstr(line, "1048576 bytes at "), "%s", line);
     cr_assert_not_null(strstr(line, "mapped and writable"), "%s", line);
+    cr_assert_eq(ds_memory_register(m.rig.engine, m.memory, 65ull << 30, &m.registered), -ENOSPC);
+    cr_assert_not_null(strstr(line, "at most 64 pieces"), "%s", line);
     memory_close(&m);
 }
 
