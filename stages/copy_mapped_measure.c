@@ -42,7 +42,6 @@ static int source_open(struct measure *m)
     struct rlimit limit;
     void *source;
 
-    m->file = -1;
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < SOURCE_BYTES)
         return -EFBIG; /* which else comes with a signal */
     m->file = memfd_create("ds-measure", MFD_CLOEXEC);
@@ -83,18 +82,21 @@ static int piece_write(const struct measure *m, enum way way, enum place place, 
     return n == PIECE_BYTES ? 0 : -EFAULT; /* it stops where it cannot write */
 }
 
+/* The first lap over the mapping meets page faults. 0 or -errno. */
+static int mapping_touch(const struct measure *m)
+{
+    int error = 0;
+
+    for (uint32_t i = 0; error == 0 && i < m->pieces_n[PLACE_MAPPING]; i++)
+        error = piece_write(m, WAY_KERNEL, PLACE_MAPPING, i);
+    return error;
+}
+
 /* 0 or -errno. */
 static int way_measure(struct measure *m, enum way way)
 {
     uint64_t end_ns = clock_now_ns() + COPY_MAPPED_MEASURE_NS / WAYS, now_ns = 0;
 
-    /* the first lap over the mapping meets page faults */
-    for (uint32_t i = 0; i < m->pieces_n[PLACE_MAPPING]; i++) {
-        int error = piece_write(m, way, PLACE_MAPPING, i);
-
-        if (error != 0)
-            return error;
-    }
     for (m->samples_n = 0; m->samples_n < SAMPLES_MAX &&
                            (m->samples_n < SAMPLES_MIN || now_ns < end_ns); m->samples_n++) {
         for (uint32_t place = 0; place < PLACES; place++) {
@@ -133,13 +135,14 @@ static uint32_t per_mib(uint64_t piece_ns)
 static int writes_measure(struct measure *m, struct mapped_figures *figures)
 {
     int64_t worst = INT64_MIN;
+    int error = mapping_touch(m);
 
-    for (uint32_t way = 0; way < WAYS; way++) {
-        int error = way_measure(m, (enum way)way);
+    for (uint32_t way = 0; error == 0 && way < WAYS; way++) {
         uint64_t mapping_ns, staging_ns;
 
+        error = way_measure(m, (enum way)way);
         if (error != 0)
-            return error;
+            break;
         mapping_ns = place_ns(m, PLACE_MAPPING);
         staging_ns = place_ns(m, PLACE_STAGING);
         if ((int64_t)(mapping_ns - staging_ns) <= worst)
@@ -148,7 +151,7 @@ static int writes_measure(struct measure *m, struct mapped_figures *figures)
         figures->mapping_ns = per_mib(mapping_ns);
         figures->staging_ns = per_mib(staging_ns);
     }
-    return 0;
+    return error;
 }
 
 static void record_nothing(void *ctx, VkCommandBuffer commands)
@@ -200,27 +203,23 @@ void copy_mapped_measure(struct ds_vulkan_backend *backend, const struct host *h
 {
     uint64_t bytes = min_u64(WINDOW_BYTES, align_down_u64(staging->bytes, PIECE_BYTES));
     uint64_t begun_ns = clock_now_ns();
-    struct measure *m = host_calloc(host, 1, sizeof(*m));
+    struct measure m = {.file = -1};
     struct mapped_figures figures = {.submit_ns = 0};
     struct vulkan_buffer window;
     int error = vulkan_buffer_open(&window, &backend->device, host, VULKAN_BUFFER_WINDOW, bytes);
 
     DS_ASSERT(bytes > 0);
+    m.places[PLACE_MAPPING] = window.mapped;
+    m.places[PLACE_STAGING] = staging->memory;
+    m.pieces_n[PLACE_MAPPING] = (uint32_t)(bytes / PIECE_BYTES);
+    m.pieces_n[PLACE_STAGING] = (uint32_t)(staging->bytes / PIECE_BYTES);
     if (error == 0)
-        error = m != NULL ? 0 : -ENOMEM;
-    if (error == 0) {
-        m->places[PLACE_MAPPING] = window.mapped;
-        m->places[PLACE_STAGING] = staging->memory;
-        m->pieces_n[PLACE_MAPPING] = (uint32_t)(bytes / PIECE_BYTES);
-        m->pieces_n[PLACE_STAGING] = (uint32_t)(staging->bytes / PIECE_BYTES);
-        error = source_open(m);
-        if (error == 0)
-            error = writes_measure(m, &figures);
-        source_close(m);
-    }
+        error = source_open(&m);
+    if (error == 0)
+        error = writes_measure(&m, &figures);
     if (error == 0)
         figures.submit_ns = submit_measure(backend, host);
-    host_free(host, m, sizeof(*m));
+    source_close(&m);
     vulkan_buffer_close(&window, &backend->device);
     if (error == 0)
         tell(backend, host, &figures, clock_now_ns() - begun_ns);
