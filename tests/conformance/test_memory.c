@@ -78,20 +78,6 @@ static uint32_t read_untouched(struct memory_rig *m, uint32_t n)
     return failed;
 }
 
-/* What the kernel says that is pinned for io_uring, by anybody in the process. */
-static uint64_t pinned_bytes(void)
-{
-    FILE *file = fopen("/proc/self/status", "r");
-    unsigned long long kib = 0;
-    char line[256];
-
-    cr_assert_not_null(file);
-    while (fgets(line, sizeof(line), file) != NULL)
-        sscanf(line, "VmPin: %llu kB", &kib);
-    fclose(file);
-    return kib << 10;
-}
-
 /* Once a process: an engine's own memory is let go some time after its end. */
 static void check_use(enum ds_topology topology, const struct ds_engine_config *config,
                       uint32_t lanes)
@@ -100,17 +86,17 @@ static void check_use(enum ds_topology topology, const struct ds_engine_config *
     uint64_t before;
 
     memory_open(&m, topology, config);
-    before = pinned_bytes();
+    before = support_pinned_bytes();
     cr_assert_eq(read_untouched(&m, 16), 16, "nothing is registered yet");
     memory_register(&m);
-    cr_assert_eq(pinned_bytes(), before + lanes * BYTES);
+    cr_assert_eq(support_pinned_bytes(), before + lanes * BYTES);
     cr_assert_eq(read_untouched(&m, 16), 0);
     cr_assert_eq(read_untouched(&m, 2), 0, "in several chunks");
     ds_memory_unregister(&m.registered);
     cr_assert_null(m.registered);
     ds_memory_unregister(&m.registered); /* ignored */
     cr_assert_eq(read_untouched(&m, 16), 16, "it was let go");
-    rig_until(&m.rig, pinned_bytes() == before);
+    rig_until(&m.rig, support_pinned_bytes() == before);
     memory_close(&m);
 }
 

@@ -2,6 +2,7 @@
  * turns on a manual lane. */
 #include "contract/read_contract.h"
 #include "stages/read_order.h"
+#include "unit/support.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -76,6 +77,7 @@ Test(special, memory_of_several_pieces)
     struct ds_memory registered = {.pieces_n = 2, .first_piece = DS_MEMORY_PIECES_MAX - 2};
     struct sample sample;
     struct lane lane;
+    uint64_t before;
 
     if (!map_large(&memory)) {
         fprintf(stderr, "skipped: no 1 GiB of address space: errno %d\n", errno);
@@ -85,6 +87,7 @@ Test(special, memory_of_several_pieces)
     registered.bytes = memory.bytes;
     sample_open(&sample, 65536, 0, 1);
     lane_open(&lane, &variant);
+    before = support_pinned_bytes();
     for (uint32_t refused = 0; refused < 2; refused++) {
         static const int64_t starts[] = {0, GIB - 8192, GIB, GIB + WINDOW_BYTES - 8192};
         int rc;
@@ -93,6 +96,7 @@ Test(special, memory_of_several_pieces)
             munmap(memory.memory + GIB + 65536, 4096);
         rc = read_pin(&lane.stage, &registered, NULL);
         cr_assert_eq(rc, refused ? -EFAULT : 0, "errno %d", -rc);
+        cr_assert_eq(support_pinned_bytes() > before, !refused, "the first is kept");
         for (uint32_t i = 0; i < ARRAY_LENGTH(starts) - refused; i++) {
             struct wish wish = {.file = &sample.file, .bytes = 8192,
                                 .memory = memory.memory + starts[i]};

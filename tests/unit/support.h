@@ -56,6 +56,20 @@ static inline uint64_t support_below(uint64_t *state, uint64_t n)
     return support_random(state) % n;
 }
 
+/* What the kernel says that is pinned for io_uring, by anybody in the process. */
+static inline uint64_t support_pinned_bytes(void)
+{
+    FILE *file = fopen("/proc/self/status", "r");
+    unsigned long long kib = 0;
+    char line[256];
+
+    cr_assert_not_null(file);
+    while (fgets(line, sizeof(line), file) != NULL)
+        sscanf(line, "VmPin: %llu kB", &kib);
+    fclose(file);
+    return kib << 10;
+}
+
 /* An allocator that knows what is out, and refuses call number fail_at (1, 2, ...; 0 = none). */
 struct counting {
     _Atomic uint64_t calls;
