@@ -45,8 +45,8 @@ static int memory_enlist(struct ds_engine *engine, struct ds_memory *memory)
     pthread_mutex_unlock(&engine->control);
     if (rc == -ENOSPC)
         host_log(&engine->host, DS_LOG_WARNING,
-                 "an engine registers at most %d pieces of %d GiB; unregister some, or make another "
-                 "engine", DS_MEMORY_PIECES_MAX, (int)(MEMORY_PIECE_BYTES >> 30));
+                 "an engine registers at most %d pieces of %d GiB; unregister some, or make "
+                 "another engine", DS_MEMORY_PIECES_MAX, (int)(MEMORY_PIECE_BYTES >> 30));
     return rc;
 }
 

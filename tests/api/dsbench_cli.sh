@@ -561,6 +561,10 @@ q["latency_us"]["p50"] > 20000 and q["requests_per_s"] < 5e6' \
     json_holds "clients" 'q["requests"] == 1003 and q["bytes"] == 1003 * 4096 and
 r["config"]["clients"] == 3 and 0 < q["client_cpu_us_per_request"] < q["cpu_us_per_request"]' \
         run --clients 3 --requests 1003 --depth 64 --size 4K --bytes 4M --dest host
+    json_holds "a destination that is not registered" 'not r["path"]["registered"]' \
+        run --no-register --requests 100 --size 4K --bytes 4M --dest host
+    json_holds "one that no read reaches" 'not r["path"]["registered"]' \
+        run --read pread --requests 100 --size 4K --bytes 4M --dest host
     json_holds "more clients than requests in flight" 'q["requests"] == 100' \
         run --clients 4 --requests 100 --depth 2 --size 4K --bytes 4M --dest host \
         --pattern sequential

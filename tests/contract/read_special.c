@@ -95,6 +95,10 @@ Test(special, memory_of_several_pieces)
         if (refused)
             munmap(memory.memory + GIB + 65536, 4096);
         rc = read_pin(&lane.stage, &registered, NULL);
+        if (rc == -ENOMEM && !refused && support_memlock_holds()) {
+            fprintf(stderr, "skipped: RLIMIT_MEMLOCK is below 1 GiB\n");
+            break;
+        }
         cr_assert_eq(rc, refused ? -EFAULT : 0, "errno %d", -rc);
         cr_assert_eq(support_pinned_bytes() > before, !refused, "the first is kept");
         for (uint32_t i = 0; i < ARRAY_LENGTH(starts) - refused; i++) {

@@ -56,18 +56,30 @@ static inline uint64_t support_below(uint64_t *state, uint64_t n)
     return support_random(state) % n;
 }
 
-/* What the kernel says that is pinned for io_uring, by anybody in the process. */
-static inline uint64_t support_pinned_bytes(void)
+/* A field of /proc/self/status, which `format` reads as an unsigned long long; 0: there is none. */
+static inline uint64_t support_status(const char *format)
 {
     FILE *file = fopen("/proc/self/status", "r");
-    unsigned long long kib = 0;
+    unsigned long long value = 0;
     char line[256];
 
     cr_assert_not_null(file);
     while (fgets(line, sizeof(line), file) != NULL)
-        sscanf(line, "VmPin: %llu kB", &kib);
+        sscanf(line, format, &value);
     fclose(file);
-    return kib << 10;
+    return value;
+}
+
+/* What the kernel says that is pinned for io_uring, by anybody in the process. */
+static inline uint64_t support_pinned_bytes(void)
+{
+    return support_status("VmPin: %llu kB") << 10;
+}
+
+/* RLIMIT_MEMLOCK holds for this process, which has no CAP_IPC_LOCK (14). */
+static inline bool support_memlock_holds(void)
+{
+    return (support_status("CapEff: %llx") & 1u << 14) == 0;
 }
 
 /* An allocator that knows what is out, and refuses call number fail_at (1, 2, ...; 0 = none). */
