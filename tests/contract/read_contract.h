@@ -23,7 +23,8 @@
     X(row_with_bad_memory)                                                                         \
     X(random_rows)                                                                                 \
     X(pinned_memory)                                                                               \
-    X(pinned_in_part)
+    X(pinned_in_part)                                                                              \
+    X(pinned_until_taken)
 
 #define READ_CONTRACT_DECLARE(name) void contract_##name(const struct read_variant *variant);
 READ_CONTRACT_TABLE(READ_CONTRACT_DECLARE)
