@@ -148,8 +148,9 @@ void contract_pinned_in_part(const struct read_variant *variant)
     if (!can_pin(variant))
         return;
     pinned_open(&p, variant);
-    cr_assert_eq(munmap(p.memory + 16 * EDGE, EDGE), 0);
-    cr_assert_eq(give_order(&p, false), -EFAULT, "there is a hole in it");
+    /* Not unmapped: the thread that gives the order might get that place for its stack. */
+    cr_assert_eq(mprotect(p.memory + 16 * EDGE, EDGE, PROT_NONE), 0);
+    cr_assert_eq(give_order(&p, false), -EFAULT, "a page of it may not be touched");
     p.registered.bytes = 15 * EDGE;
     cr_assert_eq(give_order(&p, false), 0, "its place is free");
     pinned_close(&p);
