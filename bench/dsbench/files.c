@@ -46,10 +46,21 @@ int file_read_exactly(int fd, void *memory, uint64_t bytes, uint64_t offset)
     return 0;
 }
 
+/* `dsbench compare A.json B.json` would measure how fast results are read. */
+static bool holds_results(int fd)
+{
+    static const char begin[] = "{\"schema\":\"dsbench/";
+    char found[sizeof(begin) - 1];
+
+    return file_read_exactly(fd, found, sizeof(found), 0) == 0 &&
+           memcmp(found, begin, sizeof(found)) == 0;
+}
+
 /* The type is looked at before open(2), which would hang on a FIFO without a writer. */
 static int input_measure(const char *path, uint64_t *bytes)
 {
     struct stat status;
+    bool results;
     off_t end;
     int fd;
 
@@ -63,9 +74,10 @@ static int input_measure(const char *path, uint64_t *bytes)
     if (fd < 0)
         return -errno;
     end = lseek(fd, 0, SEEK_END);
+    results = holds_results(fd);
     close(fd);
     *bytes = end < 0 ? 0 : (uint64_t)end;
-    return 0;
+    return results ? -EMEDIUMTYPE : 0;
 }
 
 static int input_check(const char *path, struct input *input)
@@ -74,6 +86,11 @@ static int input_check(const char *path, struct input *input)
 
     if (error == -ENOTBLK) {
         complain("%s: neither a regular file nor a block device", path);
+        return -EINVAL;
+    }
+    if (error == -EMEDIUMTYPE) {
+        complain("%s: results of dsbench, no data to read; `dsbench diff A B` compares two of "
+                 "them, `dsbench report` draws them", path);
         return -EINVAL;
     }
     if (error != 0) {

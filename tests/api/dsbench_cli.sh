@@ -185,6 +185,8 @@ bad_files() {
     refused 1 'empty' run "$work/empty"
     refused 1 'neither a regular file nor a block device' run "$work/fifo"
     refused 1 'use a smaller --size' run "$work/short"
+    printf '{"schema":"dsbench/1","command":"run"}\n' >"$work/results"
+    refused 1 'dsbench diff' compare "$work/results" "$work/results"
     refused 1 'No such file' run --dir "$work/missing"
     refused 1 'no usable Vulkan device' run --device "no such device" --bytes 1M
     refused 1 'No such file' run --json "$work/missing/result" --seconds 0.1 "$work/short"
