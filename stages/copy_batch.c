@@ -99,8 +99,8 @@ void copy_batch_signal(struct copy_batch *batch, struct chunk *chunk)
 }
 
 /* A submission costs a GPU some time whatever its size, in which it moves nothing, so that batches
- * shall be large; but with all that is under way in one of them the GPU
- * has nothing to do until new requests come. So a batch takes half. */
+ * shall be large; but with all that is under way in one of them the GPU has nothing to do until new
+ * requests come. So a batch takes half. */
 void copy_batch_limit(struct copy_stage *stage)
 {
     uint64_t least = stage->config.gpu->bytes_least(stage->config.gpu_self);

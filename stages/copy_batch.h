@@ -5,7 +5,6 @@
 
 #include "stages/copy.h"
 
-
 /* copy_batch_open makes the tables of a batch of at most regions_max chunks. 0 or -ENOMEM, after
  * which copy_batch_close is still to be called; it takes a batch of zeros too. */
 int copy_batch_open(struct copy_batch *batch, const struct host *host, uint32_t regions_max);
