@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #if defined(DS_TSAN)
@@ -79,7 +80,10 @@ static inline uint64_t support_pinned_bytes(void)
 /* RLIMIT_MEMLOCK holds for this process, which has no CAP_IPC_LOCK (14). */
 static inline bool support_memlock_holds(void)
 {
-    return (support_status("CapEff: %llx") & 1u << 14) == 0;
+    struct rlimit limit;
+
+    return (support_status("CapEff: %llx") & 1u << 14) == 0 &&
+           getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
 }
 
 /* An allocator that knows what is out, and refuses call number fail_at (1, 2, ...; 0 = none). */
