@@ -185,7 +185,7 @@ bad_files() {
     refused 1 'empty' run "$work/empty"
     refused 1 'neither a regular file nor a block device' run "$work/fifo"
     refused 1 'use a smaller --size' run "$work/short"
-    printf '{"schema":"dsbench/1","command":"run"}\n' >"$work/results"
+    run run --bytes 1M --requests 1 --dest host --json "$work/results"
     refused 1 'dsbench diff' compare "$work/results" "$work/results"
     refused 1 'No such file' run --dir "$work/missing"
     refused 1 'no usable Vulkan device' run --device "no such device" --bytes 1M
@@ -563,6 +563,9 @@ q["latency_us"]["p50"] > 20000 and q["requests_per_s"] < 5e6' \
     json_holds "clients" 'q["requests"] == 1003 and q["bytes"] == 1003 * 4096 and
 r["config"]["clients"] == 3 and 0 < q["client_cpu_us_per_request"] < q["cpu_us_per_request"]' \
         run --clients 3 --requests 1003 --depth 64 --size 4K --bytes 4M --dest host
+    json_holds "a destination that is registered" \
+        'r["path"]["registered"] or not r["path"]["fixed_buffers"]' \
+        run --requests 100 --size 4K --bytes 4M --dest host
     json_holds "a destination that is not registered" 'not r["path"]["registered"]' \
         run --no-register --requests 100 --size 4K --bytes 4M --dest host
     json_holds "one that no read reaches" 'not r["path"]["registered"]' \
