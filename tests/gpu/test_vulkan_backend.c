@@ -1,5 +1,6 @@
 /* Making and refusing back ends, their limits and their memory. */
 #include "contract/copy_rig.h"
+#include "engine/vulkan/backend.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -232,6 +233,20 @@ Test(backend, own_device_has_a_queue_for_the_application)
     if (c.info.can_scatter && c.info.device_type != VK_PHYSICAL_DEVICE_TYPE_CPU &&
         count_families(&c, VK_QUEUE_COMPUTE_BIT, VK_QUEUE_GRAPHICS_BIT) > 0)
         cr_expect_eq(flags & VK_QUEUE_GRAPHICS_BIT, 0, "copies queue behind frames");
+    rig_close(&rig);
+}
+
+Test(backend, batches_of_software_may_be_smaller)
+{
+    VkPhysicalDeviceType *type;
+    struct rig rig;
+
+    rig_open(&rig, &(struct rig_options){.own = true}, 2 << 20);
+    type = &rig.backend->device.properties.deviceType;
+    *type = VK_PHYSICAL_DEVICE_TYPE_CPU;
+    cr_expect_eq(copy_vulkan_ops.bytes_least(rig.self), 256 << 10);
+    *type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+    cr_expect_eq(copy_vulkan_ops.bytes_least(rig.self), 1 << 20);
     rig_close(&rig);
 }
 
