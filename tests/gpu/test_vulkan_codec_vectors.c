@@ -69,7 +69,7 @@ static void paths_run(enum ds_vulkan_codec_check check, bool bad)
         return;
     backend = codec_rig_backend();
     for (uint32_t path = DS_VULKAN_CODEC_PATH_PORTABLE; path < PATH_COUNT; path++) {
-        bool software = backend->device.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+        bool software = vulkan_device_is_software(&backend->device);
         struct trial trial = {.part = vectors_part(software ? 9 : VECTORS_PART)};
 
         trial.codec =
