@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define READ_BYTES ((size_t)1 << 16)
+#define TEXT_MAX_BYTES ((size_t)256 << 20) /* results have some MiB, and /dev/zero has no end */
 
 /* The whole file, with a NUL behind it. NULL after a complaint. */
 static char *text_load(const char *path, size_t *bytes)
@@ -33,6 +34,10 @@ static char *text_load(const char *path, size_t *bytes)
         }
         got = fread(text + *bytes, 1, READ_BYTES - 1, in);
         *bytes += got;
+        if (*bytes > TEXT_MAX_BYTES) {
+            error = -EFBIG;
+            break;
+        }
         if (got == 0) {
             error = ferror(in) ? -errno : 0;
             break;

@@ -495,6 +495,8 @@ PYTHON
     fi
     : >"$work/nothing.jsonl"
     refused 1 'no results' report "$work/nothing.jsonl" -o "$page"
+    refused 1 'File too large' report /dev/zero -o "$page"
+    refused 1 'File too large' sweep --out /dev/full --dest host
     refused 1 'No such file' report "$work/missing.jsonl" -o "$page"
     refused 1 'no result of dsbench' report "$0" -o "$page"
     refused 1 'No such file' report "$work/compare.jsonl" -o "$work/missing/page.html"
