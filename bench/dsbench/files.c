@@ -46,6 +46,18 @@ int file_read_exactly(int fd, void *memory, uint64_t bytes, uint64_t offset)
     return 0;
 }
 
+int file_end(FILE *out)
+{
+    int error = 0;
+
+    errno = EIO; /* where an earlier write failed, whose cause is gone */
+    if (fflush(out) != 0 || ferror(out))
+        error = -errno;
+    if (out != stdout && fclose(out) != 0 && error == 0)
+        error = -errno;
+    return error;
+}
+
 /* `dsbench compare A.json B.json` would measure how fast results are read. */
 static bool holds_results(int fd)
 {

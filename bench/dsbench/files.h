@@ -4,6 +4,8 @@
 
 #include "options.h"
 
+#include <stdio.h>
+
 struct input {
     char *path;
     uint64_t bytes;
@@ -30,6 +32,9 @@ int inputs_warm(const struct inputs *inputs, bool direct);
 
 /* file_read_exactly is pread(2) of all bytes: 0, -errno, or -ENODATA where the file ends early. */
 int file_read_exactly(int fd, void *memory, uint64_t bytes, uint64_t offset);
+
+/* file_end is the end of what is written: fflush(3), and fclose(3) but for stdout. 0 or -errno. */
+int file_end(FILE *out);
 
 /* file_complain explains -errno for a file. */
 void file_complain(const char *path, int error);

@@ -135,14 +135,12 @@ static int page_write(FILE *out, const struct records *records)
 
 static int page_save(const char *path, const struct records *records)
 {
-    bool is_stdout = strcmp(path, "-") == 0;
-    FILE *out = is_stdout ? stdout : fopen(path, "we");
+    FILE *out = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
     int error = out == NULL ? -errno : page_write(out, records);
+    int end_error = out == NULL ? 0 : file_end(out);
 
-    if (out != NULL && error == 0 && (fflush(out) != 0 || ferror(out)))
-        error = -EIO;
-    if (out != NULL && !is_stdout && fclose(out) != 0 && error == 0)
-        error = -errno;
+    if (error == 0)
+        error = end_error;
     if (error != 0)
         file_complain(path, error);
     return error;

@@ -234,13 +234,12 @@ int report_json_check(const struct options *options)
 
 int json_out_write(const struct options *options, void (*write)(FILE *out, void *ctx), void *ctx)
 {
-    bool is_stdout = report_is_quiet(options);
     FILE *out = stdout;
-    int error = 0;
+    int error;
 
     if (options->json == NULL)
         return 0;
-    if (!is_stdout)
+    if (!report_is_quiet(options))
         out = fopen(options->json, "we");
     if (out == NULL) {
         error = -errno;
@@ -248,10 +247,7 @@ int json_out_write(const struct options *options, void (*write)(FILE *out, void 
         return error;
     }
     write(out, ctx);
-    if (fflush(out) != 0 || ferror(out))
-        error = -EIO;
-    if (!is_stdout && fclose(out) != 0)
-        error = -errno;
+    error = file_end(out);
     if (error != 0)
         file_complain(options->json, error);
     return error;

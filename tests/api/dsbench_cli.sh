@@ -500,6 +500,7 @@ PYTHON
     refused 1 'No such file' report "$work/missing.jsonl" -o "$page"
     refused 1 'no result of dsbench' report "$0" -o "$page"
     refused 1 'No such file' report "$work/compare.jsonl" -o "$work/missing/page.html"
+    refused 1 'No space left' report "$work/compare.jsonl" -o /dev/full
 }
 
 difference() {
